@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/sched.h>
+#include <linux/topology.h>
+
+__rust_helper int rust_helper_cond_resched(void)
+{
+	return cond_resched();
+}
+
+__rust_helper void rust_helper_set_need_resched_current(void)
+{
+	set_need_resched_current();
+}
+
+__rust_helper void rust_helper_clear_tsk_need_resched(struct task_struct *t)
+{
+	clear_tsk_need_resched(t);
+}
+
+__rust_helper void rust_helper_clear_preempt_need_resched(void)
+{
+	clear_preempt_need_resched();
+}
+
+#ifndef CONFIG_USE_PERCPU_NUMA_NODE_ID
+__rust_helper int rust_helper_cpu_to_node(int cpu)
+{
+	return cpu_to_node(cpu);
+}
+#endif

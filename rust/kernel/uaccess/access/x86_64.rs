@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! User access regions on x86-64.
+//!
+//! C headers: [`arch/x86/include/asm/uaccess.h`](srctree/arch/x86/include/asm/uaccess.h),
+//! [`arch/x86/include/asm/smap.h`](srctree/arch/x86/include/asm/smap.h)
+
+use super::{
+    Fault,
+    UserRead,
+    UserWord, //
+};
+use crate::{
+    bindings,
+    page::PAGE_SIZE,
+    task::CurrentTask,
+    uaccess::UserPtr, //
+};
+use core::{
+    arch::asm,
+    mem::offset_of, //
+};
+
+include!(concat!(
+    env!("OBJTREE"),
+    "/rust/kernel/generated_arch_uaccess_asm.rs"
+));
+
+/// Opens the access to user memory.
+#[inline(always)]
+pub(super) fn begin() {
+    // SAFETY: Sets `RFLAGS.AC`, which no Rust code depends on. As the assembly may touch all memory,
+    // no access moves across it.
+    unsafe { asm!(asm_stac!(), options(att_syntax, nostack)) };
+}
+
+/// Closes the access to user memory.
+#[inline(always)]
+pub(super) fn end() {
+    // SAFETY: As in `begin()`, clearing the flag.
+    unsafe { asm!(asm_clac!(), options(att_syntax, nostack)) };
+}
+
+/// Returns `ptr` if it is a user address, else the highest one, above which one page is unmapped.
+///
+/// As `mask_user_address()`: a conditional move, which is not speculated.
+#[inline(always)]
+pub(super) fn user_address(ptr: UserPtr) -> Result<*mut u8, Fault> {
+    let mut address = ptr.as_mut_ptr().cast::<u8>();
+    // Not the runtime constant that C uses: it cannot be used in modules, which this may be inlined
+    // into.
+    //
+    // SAFETY: Written once during boot, before there is user space.
+    let max = unsafe { bindings::USER_PTR_MAX };
+
+    // SAFETY: Computes with registers only.
+    unsafe {
+        asm!(
+            "cmp {max}, {address}",
+            "cmova {max}, {address}",
+            max = in(reg) max,
+            address = inout(reg) address,
+            options(att_syntax, pure, nomem, nostack),
+        )
+    };
+    Ok(address)
+}
+
+/// Returns the size in bytes of the user address space of `task`, as `TASK_SIZE` does.
+///
+/// Depends on the program that the task runs: 4 GiB or less for 32-bit programs, and otherwise the
+/// largest user address that the processor supports. May be called inside a
+/// [`UserRegion`](super::UserRegion).
+///
+/// C header: [`arch/x86/include/asm/page_64_types.h`](srctree/arch/x86/include/asm/page_64_types.h)
+#[inline(always)]
+pub fn task_size(task: &CurrentTask) -> u64 {
+    let task = task.as_ptr();
+    let size: u64;
+
+    // In assembly, like everything that happens inside a region: the debug assertions of a
+    // dereference are calls.
+    //
+    // SAFETY: The task is current, hence valid. Its flags are also written by others, at once; the
+    // bit of interest changes in `execve()` of the task itself only.
+    unsafe {
+        asm!(
+            "testl ${addr32}, {flags}({task})",
+            "jnz {compat}",
+            task = in(reg) task,
+            flags = const offset_of!(bindings::task_struct, thread_info.flags),
+            addr32 = const 1u32 << bindings::TIF_ADDR32,
+            compat = label { return ia32_page_offset(task) },
+            options(att_syntax, nostack, readonly),
+        )
+    };
+
+    // SAFETY: Loads a constant into a register.
+    unsafe {
+        asm!(
+            asm_task_size_max!(),
+            max = out(reg) size,
+            small = const (1u64 << 47) - PAGE_SIZE as u64,
+            large = const (1u64 << 56) - PAGE_SIZE as u64,
+            options(att_syntax, pure, nomem, nostack, preserves_flags),
+        )
+    };
+    size
+}
+
+/// Returns the size in bytes of the user address space of a 32-bit program, as `IA32_PAGE_OFFSET`.
+#[inline(always)]
+fn ia32_page_offset(task: *mut bindings::task_struct) -> u64 {
+    let personality: u32;
+
+    // SAFETY: The task is current, hence valid, and only itself writes its personality.
+    unsafe {
+        asm!(
+            "movl {personality}({task}), {value:e}",
+            task = in(reg) task,
+            personality = const offset_of!(bindings::task_struct, personality),
+            value = out(reg) personality,
+            options(att_syntax, nostack, readonly, preserves_flags),
+        )
+    };
+    if personality & bindings::ADDR_LIMIT_3GB != 0 {
+        0xc000_0000
+    } else {
+        0xffff_e000
+    }
+}
+
+macro_rules! impl_user_word {
+    ($word:ty, $suffix:literal, $register:literal) => {
+        // SAFETY: One load of the size of the word at `ptr + OFF`, with an exception table entry.
+        unsafe impl UserRead for $word {
+            #[inline(always)]
+            unsafe fn read<const OFF: usize>(ptr: *const u8) -> Result<Self, Fault> {
+                let value: $word;
+                let error: u32;
+
+                // SAFETY: By the safety requirements the load reads user memory or faults. A fault
+                // sets `error` and skips the load.
+                unsafe {
+                    asm!(
+                        concat!("1: mov", $suffix, " {off}({ptr}), {value", $register, "}\n4:\n"),
+                        asm_extable_rcx!(1),
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        value = out(reg) value,
+                        inout("ecx") 0u32 => error,
+                        options(att_syntax, nostack, preserves_flags),
+                    )
+                };
+                if error != 0 {
+                    return Err(Fault);
+                }
+                Ok(value)
+            }
+        }
+
+        // SAFETY: One access of the size of the word at `ptr + OFF` each, with an exception table
+        // entry.
+        unsafe impl UserWord for $word {
+            #[inline(always)]
+            unsafe fn write<const OFF: usize>(self, ptr: *mut u8) -> Result<(), Fault> {
+                // SAFETY: By the safety requirements the store writes user memory or faults.
+                unsafe {
+                    asm!(
+                        concat!("1: mov", $suffix, " {value", $register, "}, {off}({ptr})\n"),
+                        asm_extable_label!(),
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        value = in(reg) self,
+                        fault = label { return Err(Fault) },
+                        options(att_syntax, nostack, preserves_flags),
+                    )
+                };
+                Ok(())
+            }
+
+            #[inline(always)]
+            unsafe fn clear<const OFF: usize>(ptr: *mut u8) -> Result<(), Fault> {
+                // SAFETY: As in `write()`.
+                unsafe {
+                    asm!(
+                        concat!("1: mov", $suffix, " $0, {off}({ptr})\n"),
+                        asm_extable_label!(),
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        fault = label { return Err(Fault) },
+                        options(att_syntax, nostack, preserves_flags),
+                    )
+                };
+                Ok(())
+            }
+
+            #[inline(always)]
+            unsafe fn equals<const OFF: usize>(self, ptr: *const u8) -> Result<bool, Fault> {
+                // SAFETY: By the safety requirements the compare reads user memory or faults.
+                unsafe {
+                    asm!(
+                        concat!("1: cmp", $suffix, " {value", $register, "}, {off}({ptr})\n"),
+                        "jne {differs}",
+                        asm_extable_label!(),
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        value = in(reg) self,
+                        differs = label { return Ok(false) },
+                        fault = label { return Err(Fault) },
+                        options(att_syntax, nostack, readonly),
+                    )
+                };
+                Ok(true)
+            }
+
+            #[inline(always)]
+            unsafe fn is_zero<const OFF: usize>(ptr: *const u8) -> Result<bool, Fault> {
+                // SAFETY: As in `equals()`.
+                unsafe {
+                    asm!(
+                        concat!("1: cmp", $suffix, " $0, {off}({ptr})\n"),
+                        "jne {differs}",
+                        asm_extable_label!(),
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        differs = label { return Ok(false) },
+                        fault = label { return Err(Fault) },
+                        options(att_syntax, nostack, readonly),
+                    )
+                };
+                Ok(true)
+            }
+        }
+    };
+}
+
+impl_user_word!(u32, "l", ":e");
+impl_user_word!(u64, "q", "");
+
+// SAFETY: Three loads of 8 bytes each from `ptr + OFF` on, with exception table entries.
+unsafe impl UserRead for [u64; 3] {
+    // One error register, and one test of it, for all loads.
+    #[inline(always)]
+    unsafe fn read<const OFF: usize>(ptr: *const u8) -> Result<Self, Fault> {
+        let (a, b, c): (u64, u64, u64);
+        let error: u32;
+
+        // SAFETY: By the safety requirements the loads read user memory or fault. A fault sets
+        // `error` and skips the rest.
+        unsafe {
+            asm!(
+                "1: movq {off}({ptr}), {a}",
+                "2: movq {off} + 8({ptr}), {b}",
+                "3: movq {off} + 16({ptr}), {c}",
+                "4:",
+                asm_extable_rcx!(1),
+                asm_extable_rcx!(2),
+                asm_extable_rcx!(3),
+                ptr = in(reg) ptr,
+                off = const OFF,
+                a = out(reg) a,
+                b = out(reg) b,
+                c = out(reg) c,
+                inout("ecx") 0u32 => error,
+                options(att_syntax, nostack, preserves_flags),
+            )
+        };
+        if error != 0 {
+            return Err(Fault);
+        }
+        Ok([a, b, c])
+    }
+}

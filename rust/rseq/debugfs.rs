@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The files in `/sys/kernel/debug/rseq`.
+//!
+//! * `debug`: whether debug mode is on.
+//! * `slice_ext_nsec`: the length of a slice extension in ns, from 5000 to 50000.
+//! * `stats`: the counters.
+
+use crate::{
+    debug,
+    slice, //
+};
+use kernel::{
+    debugfs::{
+        Dir,
+        File, //
+    },
+    fmt,
+    prelude::*,
+    str::kstrtobool_bytes,
+    uaccess::UserSliceReader, //
+};
+
+/// Creates the files and the timers.
+#[export]
+pub(crate) extern "C" fn rust_rseq_init() -> c_int {
+    slice::init();
+
+    match create_files() {
+        Ok(()) => 0,
+        Err(e) => e.to_errno(),
+    }
+}
+
+fn create_files() -> Result {
+    let dir = Dir::new(c"rseq").world_readable();
+
+    keep(dir.read_write_callback_file(c"debug", (), &show_debug, &write_debug))?;
+    #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+    keep(dir.read_write_callback_file(c"slice_ext_nsec", (), &show_slice, &write_slice))?;
+    #[cfg(CONFIG_RSEQ_STATS)]
+    keep(dir.read_callback_file(c"stats", (), &show_stats))?;
+    Ok(())
+}
+
+/// Creates a file that is never removed.
+fn keep(file: impl PinInit<File<()>>) -> Result {
+    core::mem::forget(KBox::pin_init(file, GFP_KERNEL)?);
+    Ok(())
+}
+
+/// Reads what is written to a file, up to `N - 1` bytes; the rest is zero.
+fn read_line<const N: usize>(reader: &mut UserSliceReader) -> Result<[u8; N]> {
+    let mut line = [0; N];
+    let len = reader.len().min(N.saturating_sub(1));
+
+    reader.read_slice(line.get_mut(..len).ok_or(EINVAL)?)?;
+    Ok(line)
+}
+
+fn show_debug(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f, "{}", u8::from(debug::enabled()))
+}
+
+fn write_debug(_: &(), reader: &mut UserSliceReader) -> Result {
+    let line = read_line::<4>(reader).map_err(|_| EINVAL)?;
+
+    debug::set(kstrtobool_bytes(&line)?);
+    Ok(())
+}
+
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+fn show_slice(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use kernel::sync::atomic::Relaxed;
+
+    writeln!(f, "{}", slice::NSECS.load(Relaxed))
+}
+
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+fn write_slice(_: &(), reader: &mut UserSliceReader) -> Result {
+    use kernel::{
+        bindings,
+        sync::atomic::Relaxed, //
+    };
+
+    // A sign, 32 digits, a newline, the terminator.
+    let line = read_line::<35>(reader).map_err(|_| EINVAL)?;
+    let mut nsecs = 0;
+    // SAFETY: `line` ends with a zero, and `nsecs` is valid for writes.
+    if unsafe { bindings::kstrtouint(line.as_ptr().cast(), 10, &mut nsecs) } != 0 {
+        return Err(EINVAL);
+    }
+    if !(slice::NSECS_MIN..=slice::NSECS_MAX).contains(&nsecs) {
+        return Err(ERANGE);
+    }
+
+    slice::NSECS.store(nsecs, Relaxed);
+    Ok(())
+}
+
+#[cfg(CONFIG_RSEQ_STATS)]
+fn show_stats(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use crate::stats::{
+        self,
+        Stat, //
+    };
+
+    const STATS: &[(&str, Stat)] = &[
+        ("exit:", Stat::Exit),
+        ("signal:", Stat::Signal),
+        ("slowp:", Stat::Slowpath),
+        ("fastp:", Stat::Fastpath),
+        ("ids:", Stat::Ids),
+        ("cs:", Stat::Cs),
+        ("clear:", Stat::Clear),
+        ("fixup:", Stat::Fixup),
+        #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+        ("sgrant:", Stat::SliceGranted),
+        #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+        ("sexpir:", Stat::SliceExpired),
+        #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+        ("srevok:", Stat::SliceRevoked),
+        #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+        ("syield:", Stat::SliceYielded),
+        #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+        ("sabort:", Stat::SliceAborted),
+    ];
+
+    for &(name, stat) in STATS {
+        writeln!(f, "{name:<7} {:16}", stats::sum(stat))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a call of rseq(2) asks for, and whether it may.
+//!
+//! Pure decisions.
+
+use crate::{
+    abi::{
+        area,
+        Version,
+        FLAG_SLICE_EXT_DEFAULT_ON,
+        FLAG_UNREGISTER, //
+    },
+    task::Registration, //
+};
+use kernel::prelude::*;
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Register the area of the request.
+    Register(Version),
+    /// Forget the current registration.
+    Unregister,
+}
+
+/// Decides about a call of rseq(2).
+///
+/// `current` is the current registration of the task, and `request` what the call names.
+///
+/// # Errors
+///
+/// * [`EINVAL`]: unknown flags; an area of a wrong size or alignment; another area, or length, than
+///   the registered one; nothing to unregister.
+/// * [`EPERM`]: another signature than the registered one.
+/// * [`EBUSY`]: this area is registered already.
+pub(crate) fn decide(
+    current: Option<Registration>,
+    request: Registration,
+    flags: i32,
+) -> Result<Action> {
+    if flags & FLAG_UNREGISTER != 0 {
+        if flags & !FLAG_UNREGISTER != 0 {
+            return Err(EINVAL);
+        }
+        same(current.ok_or(EINVAL)?, request)?;
+        return Ok(Action::Unregister);
+    }
+
+    if flags & !FLAG_SLICE_EXT_DEFAULT_ON != 0 {
+        return Err(EINVAL);
+    }
+    if let Some(current) = current {
+        same(current, request)?;
+        return Err(EBUSY);
+    }
+    version(request.usrptr.as_const_ptr() as usize, request.len).map(Action::Register)
+}
+
+/// Checks that both are the same registration.
+fn same(current: Registration, request: Registration) -> Result {
+    if current.usrptr.as_const_ptr() != request.usrptr.as_const_ptr() || current.len != request.len
+    {
+        return Err(EINVAL);
+    }
+    if current.sig != request.sig {
+        return Err(EPERM);
+    }
+    Ok(())
+}
+
+/// The version of the ABI for an area of `len` bytes at `address`.
+///
+/// An area has either the original size and alignment, or room for all fields and the alignment of
+/// `AT_RSEQ_ALIGN`.
+pub(crate) fn version(address: usize, len: u32) -> Result<Version> {
+    let len = len as usize;
+
+    let (align, version) = if len == area::ORIG_SIZE {
+        (area::ORIG_SIZE, Version::V1)
+    } else if len < area::FEATURE_SIZE {
+        return Err(EINVAL);
+    } else if cfg!(CONFIG_GENERIC_IRQ_ENTRY) {
+        (area::ALIGN, Version::V2)
+    } else {
+        (area::ALIGN, Version::V1)
+    };
+
+    if address % align != 0 {
+        return Err(EINVAL);
+    }
+    Ok(version)
+}

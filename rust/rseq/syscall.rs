@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The system call rseq(2).
+
+use crate::{
+    abi::{
+        Version,
+        FLAG_SLICE_EXT_DEFAULT_ON, //
+    },
+    area::Area,
+    registration::{
+        decide,
+        Action, //
+    },
+    resume::force_sigsegv,
+    slice,
+    task::{
+        force_update,
+        Registration,
+        RseqTask, //
+    },
+};
+use kernel::{
+    prelude::*,
+    uaccess::{
+        access::{
+            Fault,
+            UserRegion, //
+        },
+        UserPtr, //
+    },
+};
+
+/// Registers or unregisters the area of the current task.
+///
+/// Returns 0 or a negative error number: those of [`decide`], and `EFAULT` if the area is not
+/// writable user memory.
+#[export]
+pub(crate) extern "C" fn rust_rseq(rseq: *mut c_void, len: u32, flags: c_int, sig: u32) -> c_long {
+    let current = current!();
+    let task = RseqTask::new(current);
+    let request = Registration {
+        usrptr: UserPtr::from_ptr(rseq),
+        len,
+        sig,
+    };
+
+    let result =
+        decide(task.rseq().registration(), request, flags).and_then(|action| match action {
+            Action::Register(version) => register(task, request, version, flags),
+            Action::Unregister => unregister(task),
+        });
+    match result {
+        Ok(()) => 0,
+        Err(e) => e.to_errno() as c_long,
+    }
+}
+
+fn register(
+    task: RseqTask<'_>,
+    registration: Registration,
+    version: Version,
+    flags: c_int,
+) -> Result {
+    let slice_available = version == Version::V2 && slice::available();
+    let slice_on = slice_available && flags & FLAG_SLICE_EXT_DEFAULT_ON != 0;
+
+    // The fast path relies on this check.
+    if !registration.usrptr.access_ok(registration.len as usize) {
+        return Err(EFAULT);
+    }
+    init_area(
+        registration,
+        version,
+        slice::initial_flags(slice_available, slice_on),
+    )?;
+
+    let rseq = task.rseq();
+    #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+    rseq.slice.set_enabled(slice_on);
+    rseq.register(registration, version);
+    // The area does not have the IDs yet.
+    force_update();
+    Ok(())
+}
+
+/// Writes all fields that the kernel owns.
+///
+/// A critical section that is still announced is not an error: C libraries reuse the area of a thread
+/// for the next one as it is.
+fn init_area(registration: Registration, version: Version, flags: u32) -> Result<(), Fault> {
+    let region = UserRegion::open();
+    let area = Area::unregistered(region.window(registration.usrptr)?);
+
+    area.clear_cs()?;
+    area.set_flags(flags)?;
+    area.init_ids()?;
+    if cfg!(CONFIG_RSEQ_SLICE_EXTENSION) && version == Version::V2 {
+        area.clear_slice_ctrl()?;
+    }
+    Ok(())
+}
+
+/// Forgets the registration.
+///
+/// If the area cannot be written, it could not be the next time either: that is the end.
+fn unregister(task: RseqTask<'_>) -> Result {
+    let reset_area = || {
+        let region = UserRegion::open();
+
+        Area::registered(&region, task.rseq()).reset_ids()
+    };
+
+    reset_area().inspect_err(|_| force_sigsegv())?;
+    task.reset();
+    Ok(())
+}
