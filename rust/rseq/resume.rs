@@ -102,7 +102,23 @@ pub(crate) unsafe extern "C" fn __rseq_signal_deliver(sig: c_int, regs: *mut bin
     }
 }
 
+#[inline(always)]
 fn end_section(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> {
+    if debug::enabled() || trace::enabled() {
+        return end_section_watched(task, regs);
+    }
+    let stats = Stats::new();
+    let region = UserRegion::open();
+    let area = Area::registered(&region, task.rseq());
+
+    section::end(&region, &area, task, regs, &stats)?;
+    Ok(())
+}
+
+/// As [`end_section`], in debug mode or under tracing.
+#[cold]
+#[inline(never)]
+fn end_section_watched(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> {
     let stats = Stats::new();
 
     let section = if debug::enabled() {
