@@ -6,6 +6,7 @@
 //! [`include/asm-generic/percpu.h`](srctree/include/asm-generic/percpu.h)
 
 use crate::cpu::CpuId;
+use core::ptr::with_exposed_provenance_mut;
 
 /// Returns the instance of a per-CPU variable that belongs to `cpu`.
 ///
@@ -32,5 +33,6 @@ pub unsafe fn per_cpu_ptr<T>(variable: *const T, cpu: CpuId) -> *mut T {
         0
     };
 
-    variable.cast_mut().wrapping_byte_add(offset)
+    // The instance lies outside of the static variable, like what `RELOC_HIDE()` returns.
+    with_exposed_provenance_mut(variable.expose_provenance().wrapping_add(offset))
 }

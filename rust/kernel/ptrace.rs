@@ -22,7 +22,7 @@ use core::{
 #[repr(transparent)]
 pub struct PtRegs([Cell<usize>; size_of::<bindings::pt_regs>() / size_of::<usize>()]);
 
-#[cfg(CONFIG_X86_64)]
+#[cfg(target_arch = "x86_64")]
 const IP: usize = offset_of!(bindings::pt_regs, ip) / size_of::<usize>();
 
 impl PtRegs {
@@ -46,10 +46,12 @@ impl PtRegs {
 
     /// Makes the task continue at `ip` in user mode.
     ///
-    /// The caller makes sure that `ip` is an address in user space: the instruction that returns to
-    /// user mode need not check it.
+    /// # Safety
+    ///
+    /// `ip` must be an address in user space: the instruction that returns to user mode may go to
+    /// any address.
     #[inline(always)]
-    pub fn set_instruction_pointer(&self, ip: usize) {
+    pub unsafe fn set_instruction_pointer(&self, ip: usize) {
         self.0[IP].set(ip);
     }
 }

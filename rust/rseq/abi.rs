@@ -74,8 +74,10 @@ pub(crate) const FLAG_SLICE_EXT_DEFAULT_ON: i32 =
     uapi::rseq_flags_RSEQ_FLAG_SLICE_EXT_DEFAULT_ON as i32;
 
 /// Flags in the `flags` field of the area.
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
 pub(crate) const CS_FLAG_SLICE_EXT_AVAILABLE: u32 =
     uapi::rseq_cs_flags_RSEQ_CS_FLAG_SLICE_EXT_AVAILABLE;
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
 pub(crate) const CS_FLAG_SLICE_EXT_ENABLED: u32 =
     uapi::rseq_cs_flags_RSEQ_CS_FLAG_SLICE_EXT_ENABLED;
 

@@ -10,11 +10,36 @@ use crate::{
     },
     task::TaskRseq, //
 };
-use kernel::uaccess::access::{
-    Fault,
-    UserRegion,
-    UserWindow, //
+use kernel::uaccess::{
+    access::{
+        Fault,
+        UserRead,
+        UserRegion,
+        UserWindow, //
+    },
+    UserPtr, //
 };
+
+/// Opens an access region.
+///
+/// Whoever calls this drops the region in the same function, opens no second one, and calls nothing
+/// but accesses inside; see [`kernel::uaccess::access`].
+#[inline(always)]
+pub(crate) fn open() -> UserRegion {
+    // SAFETY: All callers are in this crate and do as it says above. objtool verifies that there is no
+    // call, and that the region is closed.
+    unsafe { UserRegion::open() }
+}
+
+/// Reads a word of user memory anywhere.
+#[inline(always)]
+pub(crate) fn read_user<T: UserRead, const OFF: usize>(address: u64) -> Result<T, Fault> {
+    let region = open();
+
+    region
+        .window(UserPtr::from_addr(address as usize))?
+        .read::<T, OFF>()
+}
 
 /// The area of the current task.
 pub(crate) struct Area<'r>(UserWindow<'r>);
@@ -25,16 +50,16 @@ impl<'r> Area<'r> {
     /// It faults if there is none.
     #[inline(always)]
     pub(crate) fn registered(region: &'r UserRegion, rseq: &TaskRseq) -> Self {
-        // SAFETY: Registration checked the address with `access_ok()`, for the whole length. exec
-        // forgets it together with the address space. Without a registration the address is 0, in
-        // user space.
+        // SAFETY: Registration checked the address with `access_ok()`, for the whole length; what
+        // that accepts is the same for all address spaces. Without a registration the address is 0,
+        // in user space.
         Self(unsafe { region.window_unchecked(rseq.usrptr()) })
     }
 
     /// Aims at an area that is about to be registered.
     #[inline(always)]
-    pub(crate) fn unregistered(window: UserWindow<'r>) -> Self {
-        Self(window)
+    pub(crate) fn unregistered(region: &'r UserRegion, usrptr: UserPtr) -> Result<Self, Fault> {
+        Ok(Self(region.window(usrptr)?))
     }
 
     /// Returns whether the area holds `ids`, as it must if user space has not modified it.

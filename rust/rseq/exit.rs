@@ -3,12 +3,15 @@
 //! The update of the area before the task returns to user mode.
 //!
 //! Runs after every context switch that concerns the task, with interrupts disabled, and is measured
-//! in instructions: one access region for everything, pairs of fields written as one word, values
-//! compared in memory, nothing read that is not needed.
+//! in instructions: one access region for everything, values compared in memory, nothing read that is
+//! not needed.
 
 use crate::{
     abi::Ids,
-    area::Area,
+    area::{
+        self,
+        Area, //
+    },
     debug,
     section::{
         self,
@@ -27,15 +30,12 @@ use kernel::{
     bindings,
     prelude::*,
     ptrace::PtRegs,
-    uaccess::{
-        access::UserRegion,
-        PagefaultDisabled, //
-    },
+    uaccess::PagefaultDisabled, //
 };
 
 /// Updates the area of `current` before it returns to user mode.
 ///
-/// Called with interrupts disabled if the task was scheduled since it was last in user mode. Returns
+/// Called with interrupts disabled if something asks for it: a context switch, mostly. Returns
 /// whether that worked; if not, nothing is lost, and the slow path ([`crate::resume`]) does it again
 /// and sorts out why.
 ///
@@ -97,7 +97,7 @@ fn update<const WATCHED: bool>(
 
     // May fail although the IDs have been written.
     let mut section: Result<Option<Abort>, Failed> = {
-        let region = UserRegion::open();
+        let region = area::open();
         let area = Area::registered(&region, rseq);
 
         match (ids, rseq.is_v2()) {
@@ -142,7 +142,9 @@ fn update<const WATCHED: bool>(
         trace::update(task);
     }
     if debug {
-        section = section::debug_end(task, regs, stats);
+        // As ever, debug mode does not expect that there is no section if the IDs are up to date:
+        // the fault that follows leads to the slow path, which checks the IDs.
+        section = section::debug_end(task, regs, stats, ids.is_some());
     }
     let abort = section?;
     if WATCHED {

@@ -44,8 +44,6 @@ DEFINE_PER_CPU(struct rseq_stats, rseq_stats);
 /* @position: index of the counter in struct rseq_stats, see stats.rs */
 void rseq_stats_inc(u32 position)
 {
-	BUILD_BUG_ON(sizeof(struct rseq_stats) % sizeof(unsigned long));
-
 	this_cpu_inc(*((unsigned long __percpu *)&rseq_stats + position));
 }
 #endif

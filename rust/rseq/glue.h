@@ -9,9 +9,33 @@
 #include <linux/hrtimer.h>
 #include <linux/percpu-defs.h>
 #include <linux/rseq_entry.h>
+#include <linux/sched.h>
+#include <linux/stddef.h>
 #include <linux/prctl.h>
 #include <linux/types.h>
 #include <linux/unistd.h>
+
+/*
+ * For Rust: what bindgen does not make constants of, and offsets that it gets
+ * wrong or gives no stable name to.
+ */
+enum {
+	RSEQ_TASK_OFFSET	= offsetof(struct task_struct, rseq),
+	RSEQ_TASK_END		= sizeof(struct task_struct),
+	RSEQ_EVENT_SCHED_SWITCH	= offsetof(struct rseq_event, sched_switch),
+	RSEQ_EVENT_IDS_CHANGED	= offsetof(struct rseq_event, ids_changed),
+	RSEQ_EVENT_USER_IRQ	= offsetof(struct rseq_event, user_irq),
+	RSEQ_EVENT_HAS_RSEQ	= offsetof(struct rseq_event, has_rseq),
+	RSEQ_EVENT_FATAL	= offsetof(struct rseq_event, fatal),
+	RSEQ_EVENT_SLOWPATH	= offsetof(struct rseq_event, slowpath),
+	RSEQ_IDS_CPU_ID		= offsetof(struct rseq_ids, cpu_id),
+	RSEQ_IDS_MM_CID		= offsetof(struct rseq_ids, mm_cid),
+	RSEQ_SLICE_ENABLED	= offsetof(struct rseq_slice, state.enabled),
+	RSEQ_SLICE_GRANTED	= offsetof(struct rseq_slice, state.granted),
+#ifdef CONFIG_SCHED_MM_CID
+	RSEQ_MM_CID_OWNER	= MM_CID_ONCPU | MM_CID_TRANSIT,
+#endif
+};
 
 /* Defined in C */
 void rseq_control_debug(bool on);

@@ -78,15 +78,10 @@ pub(crate) fn version(address: usize, len: u32) -> Result<Version> {
 
     let (align, version) = if len == area::ORIG_SIZE {
         (area::ORIG_SIZE, Version::V1)
-    } else if len < area::FEATURE_SIZE {
-        return Err(EINVAL);
-    } else if cfg!(CONFIG_GENERIC_IRQ_ENTRY) {
-        (area::ALIGN, Version::V2)
     } else {
-        (area::ALIGN, Version::V1)
+        (area::ALIGN, Version::V2)
     };
-
-    if address % align != 0 {
+    if (version == Version::V2 && len < area::FEATURE_SIZE) || address % align != 0 {
         return Err(EINVAL);
     }
     Ok(version)

@@ -6,7 +6,10 @@
 //! user space gets `SIGSEGV`.
 
 use crate::{
-    area::Area,
+    area::{
+        self,
+        Area, //
+    },
     debug,
     exit,
     section::{
@@ -27,8 +30,7 @@ use crate::{
 use kernel::{
     bindings,
     prelude::*,
-    ptrace::PtRegs,
-    uaccess::access::UserRegion, //
+    ptrace::PtRegs, //
 };
 
 /// Kills the current task with `SIGSEGV`, unless it handles the signal.
@@ -39,7 +41,8 @@ pub(crate) fn force_sigsegv() {
 
 /// Does the update that the fast path could not do, before the task returns to user mode.
 ///
-/// `regs` is NULL if the task is about to enter a guest; then the update stays pending.
+/// `regs` is NULL if the task is not on its way there but, say, about to enter a guest; then the
+/// update stays pending.
 ///
 /// # Safety
 ///
@@ -108,9 +111,9 @@ fn end_section(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> {
         return end_section_watched(task, regs);
     }
     let stats = Stats::new();
-    let region = UserRegion::open();
-    let area = Area::registered(&region, task.rseq());
 
+    let region = area::open();
+    let area = Area::registered(&region, task.rseq());
     section::end(&region, &area, task, regs, &stats)?;
     Ok(())
 }
@@ -122,9 +125,9 @@ fn end_section_watched(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> 
     let stats = Stats::new();
 
     let section = if debug::enabled() {
-        section::debug_end(task, regs, &stats)
+        section::debug_end(task, regs, &stats, true)
     } else {
-        let region = UserRegion::open();
+        let region = area::open();
         let area = Area::registered(&region, task.rseq());
         section::end(&region, &area, task, regs, &stats)
     };

@@ -7,7 +7,11 @@ use crate::{
         descriptor,
         SIG_SIZE, //
     },
-    area::Area,
+    area::{
+        self,
+        read_user,
+        Area, //
+    },
     cs::{
         debug_verdict,
         Descriptor,
@@ -65,8 +69,8 @@ pub(crate) struct Abort {
 
 /// Ends the critical section that the area announces, if any.
 ///
-/// If the task is inside of the section, it continues at the abort address. In any case the area does
-/// not announce the section any more.
+/// If the task is inside of the section, it continues at the abort address. The area does not announce
+/// the section any more.
 ///
 /// # Errors
 ///
@@ -119,7 +123,8 @@ pub(crate) fn end(
     }
 }
 
-/// Lets the task continue at `abort_ip`, if the signature precedes it.
+/// Lets the task continue at `abort_ip`, for which the verdict was [`Verdict::Abort`], if the
+/// signature precedes it.
 ///
 /// The signature keeps an attacker who can write the area from sending the task anywhere.
 #[inline(always)]
@@ -136,7 +141,8 @@ fn abort(
     }
 
     area.clear_cs()?;
-    regs.set_instruction_pointer(abort_ip as usize);
+    // SAFETY: By the verdict the address is in user space.
+    unsafe { regs.set_instruction_pointer(abort_ip as usize) };
     Ok(())
 }
 
@@ -146,14 +152,16 @@ fn abort(
 ///
 /// Fatal also if the descriptor breaks a rule, or if the task is inside of the section
 /// and did not enter the kernel by an interrupt.
+/// A NULL address announces no section, if `may_be_null`.
 #[cold]
 pub(crate) fn debug_end(
     task: RseqTask<'_>,
     regs: &PtRegs,
     stats: &Stats,
+    may_be_null: bool,
 ) -> Result<Option<Abort>, Failed> {
     let address = announced(task)?;
-    if address == 0 {
+    if address == 0 && may_be_null {
         return Ok(None);
     }
     stats.note(Stat::Cs);
@@ -173,30 +181,27 @@ pub(crate) fn debug_end_at(
     }
 
     let ip = regs.instruction_pointer() as u64;
-    let read = |field| {
-        let region = UserRegion::open();
-        let window = region.window(UserPtr::from_addr(address as usize))?;
-        match field {
-            Field::Head => window.read::<u64, { descriptor::HEAD }>(),
-            Field::StartIp => window.read::<u64, { descriptor::START_IP }>(),
-            Field::PostCommitOffset => window.read::<u64, { descriptor::POST_COMMIT_OFFSET }>(),
-            Field::AbortIp => window.read::<u64, { descriptor::ABORT_IP }>(),
-        }
+    let read = |field| match field {
+        Field::Head => read_user::<u64, { descriptor::HEAD }>(address),
+        Field::StartIp => read_user::<u64, { descriptor::START_IP }>(address),
+        Field::PostCommitOffset => read_user::<u64, { descriptor::POST_COMMIT_OFFSET }>(address),
+        Field::AbortIp => read_user::<u64, { descriptor::ABORT_IP }>(address),
     };
 
     let (verdict, section) = debug_verdict(ip, task_size, read)?;
     match verdict {
         Verdict::Clear => {
-            let region = UserRegion::open();
-            Area::registered(&region, task.rseq()).clear_cs()?;
-            drop(region);
+            {
+                let region = area::open();
+                Area::registered(&region, task.rseq()).clear_cs()?;
+            }
             stats.note(Stat::Clear);
             Ok(None)
         }
         // A section must not be left by a system call.
         Verdict::Abort if task.rseq().event.user_irq() => {
             {
-                let region = UserRegion::open();
+                let region = area::open();
                 let area = Area::registered(&region, task.rseq());
                 abort(&region, &area, task, regs, section.abort_ip)?;
             }
@@ -209,7 +214,7 @@ pub(crate) fn debug_end_at(
 
 /// Reads the address of the descriptor that the area of `task` announces.
 pub(crate) fn announced(task: RseqTask<'_>) -> Result<u64, Fault> {
-    let region = UserRegion::open();
+    let region = area::open();
 
     Area::registered(&region, task.rseq()).cs()
 }

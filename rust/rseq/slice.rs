@@ -12,7 +12,10 @@ use crate::{
         CS_FLAG_SLICE_EXT_AVAILABLE,
         CS_FLAG_SLICE_EXT_ENABLED, //
     },
-    area::Area,
+    area::{
+        self,
+        Area, //
+    },
     debug,
     resume::force_sigsegv,
     stats::{
@@ -38,10 +41,7 @@ use kernel::{
         Atomic,
         Relaxed, //
     },
-    uaccess::access::{
-        Fault,
-        UserRegion, //
-    },
+    uaccess::access::Fault, //
 };
 
 /// The least and the greatest length of an extension, in ns.
@@ -103,8 +103,8 @@ pub(crate) mod ctrl {
 /// Decides about the request of an interrupted task that is about to be preempted.
 ///
 /// Called on the way back to user mode, for tasks that may ask or that have an extension. There is no
-/// grant if the task has other work to do before (`work_pending`), or if it has had one. Returns
-/// whether the task may go on. May sleep.
+/// grant if `refuse` is set: if the task has other work to do before, or has had one. Returns whether
+/// the task may go on. May sleep.
 ///
 /// # Safety
 ///
@@ -112,13 +112,13 @@ pub(crate) mod ctrl {
 #[export]
 pub(crate) unsafe extern "C" fn rseq_slice_try_grant(
     t: *mut bindings::task_struct,
-    work_pending: bool,
+    refuse: bool,
 ) -> bool {
     // SAFETY: By the safety requirements.
     let task = unsafe { RseqTask::from_raw(t) };
     let slice = &task.rseq().slice;
 
-    match request(task, work_pending) {
+    match request(task, refuse) {
         Ok(true) => (),
         Ok(false) => return false,
         Err(Fault) => {
@@ -146,12 +146,11 @@ pub(crate) unsafe extern "C" fn rseq_slice_try_grant(
 }
 
 /// Answers the request in the area of `task`; returns whether it is granted.
-fn request(task: RseqTask<'_>, work_pending: bool) -> Result<bool, Fault> {
+fn request(task: RseqTask<'_>, refuse: bool) -> Result<bool, Fault> {
     let rseq = task.rseq();
     let stats = Stats::new();
-    let refuse = work_pending || rseq.slice.granted.get();
 
-    let region = UserRegion::open();
+    let region = area::open();
     let area = Area::registered(&region, rseq);
 
     if refuse {
@@ -190,8 +189,8 @@ fn timer(cpu: CpuId) -> *mut bindings::rseq_slice_timer {
 ///
 /// `timer` must be one of the timers set up in [`init`].
 unsafe extern "C" fn expired(timer: *mut bindings::hrtimer) -> bindings::hrtimer_restart {
-    // SAFETY: By the safety requirements. The timer is pinned to this CPU and interrupts are
-    // disabled, so nothing else accesses the structure.
+    // SAFETY: By the safety requirements. The cookie is written with interrupts disabled on the CPU
+    // of the timer, which is this one.
     let cookie =
         unsafe { (*kernel::container_of!(timer, bindings::rseq_slice_timer, timer)).cookie };
     let current = current!();
@@ -225,7 +224,7 @@ pub(crate) extern "C" fn __rseq_arm_slice_extension_timer() -> bool {
 
     let timer = timer(task.cpu());
     // SAFETY: The timer belongs to this CPU and interrupts are disabled, so its function does not
-    // run, and nothing else accesses the structure. It was set up in `init()`.
+    // run, and nothing else writes the cookie. It was set up in `init()`.
     unsafe {
         (*timer).cookie = raw.cast();
         bindings::hrtimer_start_range_ns(
@@ -314,13 +313,13 @@ fn set_need_resched() {
 }
 
 fn slice_ctrl(rseq: &TaskRseq) -> Result<u32, Fault> {
-    let region = UserRegion::open();
+    let region = area::open();
 
     Area::registered(&region, rseq).slice_ctrl()
 }
 
 fn clear_slice_ctrl(rseq: &TaskRseq) -> Result<(), Fault> {
-    let region = UserRegion::open();
+    let region = area::open();
 
     Area::registered(&region, rseq).clear_slice_ctrl()
 }
@@ -378,7 +377,7 @@ fn set_enabled(rseq: &TaskRseq, enable: bool) -> Result<(), Fault> {
     let expected = initial_flags(true, rseq.slice.enabled());
 
     {
-        let region = UserRegion::open();
+        let region = area::open();
         let area = Area::registered(&region, rseq);
 
         let flags = area.flags()?;

@@ -43,6 +43,25 @@ pub(crate) enum Stat {
     SliceAborted = 12,
 }
 
+#[cfg(CONFIG_RSEQ_STATS)]
+const _: () = {
+    use core::mem::offset_of;
+    use kernel::bindings::rseq_stats;
+
+    macro_rules! assert_position {
+        ($($stat:ident $field:ident),*) => {
+            $(assert!(
+                offset_of!(rseq_stats, $field) == Stat::$stat as usize * size_of::<usize>()
+            );)*
+        };
+    }
+    assert_position!(
+        Exit exit, Signal signal, Slowpath slowpath, Fastpath fastpath, Ids ids, Cs cs,
+        Clear clear, Fixup fixup, SliceGranted s_granted, SliceExpired s_expired,
+        SliceRevoked s_revoked, SliceYielded s_yielded, SliceAborted s_aborted
+    );
+};
+
 /// Counts `stat` on the current CPU.
 #[inline(always)]
 pub(crate) fn inc(stat: Stat) {

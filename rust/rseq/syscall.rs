@@ -7,7 +7,10 @@ use crate::{
         Version,
         FLAG_SLICE_EXT_DEFAULT_ON, //
     },
-    area::Area,
+    area::{
+        self,
+        Area, //
+    },
     registration::{
         decide,
         Action, //
@@ -23,10 +26,7 @@ use crate::{
 use kernel::{
     prelude::*,
     uaccess::{
-        access::{
-            Fault,
-            UserRegion, //
-        },
+        access::Fault,
         UserPtr, //
     },
 };
@@ -89,8 +89,8 @@ fn register(
 /// A critical section that is still announced is not an error: C libraries reuse the area of a thread
 /// for the next one as it is.
 fn init_area(registration: Registration, version: Version, flags: u32) -> Result<(), Fault> {
-    let region = UserRegion::open();
-    let area = Area::unregistered(region.window(registration.usrptr)?);
+    let region = area::open();
+    let area = Area::unregistered(&region, registration.usrptr)?;
 
     area.clear_cs()?;
     area.set_flags(flags)?;
@@ -105,13 +105,13 @@ fn init_area(registration: Registration, version: Version, flags: u32) -> Result
 ///
 /// If the area cannot be written, it could not be the next time either: that is the end.
 fn unregister(task: RseqTask<'_>) -> Result {
-    let reset_area = || {
-        let region = UserRegion::open();
-
-        Area::registered(&region, task.rseq()).reset_ids()
-    };
-
-    reset_area().inspect_err(|_| force_sigsegv())?;
+    reset_area(task).inspect_err(|_| force_sigsegv())?;
     task.reset();
     Ok(())
+}
+
+fn reset_area(task: RseqTask<'_>) -> Result<(), Fault> {
+    let region = area::open();
+
+    Area::registered(&region, task.rseq()).reset_ids()
 }

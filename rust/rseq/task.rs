@@ -60,7 +60,7 @@ pub(crate) struct Event {
     pub(crate) sched_switch: SharedFlag,
     /// The IDs in user memory may be outdated.
     pub(crate) ids_changed: SharedFlag,
-    /// The task entered the kernel by an interrupt or exception. Written on entry only.
+    /// The task entered the kernel by an interrupt or exception. Written on entry and exit only.
     user_irq: Cell<u8>,
     _pad: Cell<u8>,
     /// 0 or the version of the registration.
@@ -291,8 +291,8 @@ impl<'t> RseqTask<'t> {
     fn mm_cid(self) -> u32 {
         #[cfg(CONFIG_SCHED_MM_CID)]
         {
-            // BIT(30) | BIT(29): `MM_CID_ONCPU` and `MM_CID_TRANSIT`, which describe who owns the ID.
-            const OWNER: u32 = 3 << 29;
+            // The bits that describe who owns the ID.
+            const OWNER: u32 = bindings::RSEQ_MM_CID_OWNER;
 
             // SAFETY: The task is valid; the scheduler does not write the field while the task runs.
             let cid = unsafe { (&raw const (*self.0.as_ptr()).mm_cid.cid).read_volatile() };
@@ -320,6 +320,7 @@ impl<'t> RseqTask<'t> {
     ///
     /// A preemption after that sets the event again.
     pub(crate) fn take_event(self) -> Option<Ids> {
+        // Disables interrupts in every configuration, see include/linux/interrupt_rc.h.
         let _irq = local_interrupt_disable();
 
         let ids = self.current_ids();
@@ -345,7 +346,12 @@ fn cpu_to_node(cpu: CpuId) -> u32 {
     #[cfg(CONFIG_USE_PERCPU_NUMA_NODE_ID)]
     // SAFETY: `numa_node` is a per-CPU variable, constant while the CPU is online.
     let node = unsafe { *kernel::percpu::per_cpu_ptr(&raw const bindings::numa_node, cpu) };
-    #[cfg(not(CONFIG_USE_PERCPU_NUMA_NODE_ID))]
+    #[cfg(not(CONFIG_NUMA))]
+    let node = {
+        let _ = cpu;
+        0
+    };
+    #[cfg(all(CONFIG_NUMA, not(CONFIG_USE_PERCPU_NUMA_NODE_ID)))]
     // SAFETY: `cpu` exists.
     let node = unsafe { bindings::cpu_to_node(cpu.as_u32() as i32) };
 
@@ -360,15 +366,48 @@ const _: () = {
         rseq_ids, //
     };
 
+    macro_rules! assert_offset {
+        ($ours:ty, $our_field:ident, $theirs:ty, $($their_field:ident).+) => {
+            assert!(offset_of!($ours, $our_field) == offset_of!($theirs, $($their_field).+));
+        };
+    }
+
+    assert!(offset_of!(bindings::task_struct, rseq) == bindings::RSEQ_TASK_OFFSET as usize);
+    assert!(size_of::<bindings::task_struct>() == bindings::RSEQ_TASK_END as usize);
+
     assert!(size_of::<TaskRseq>() == size_of::<rseq_data>());
     assert!(align_of::<TaskRseq>() == align_of::<rseq_data>());
-    assert!(offset_of!(TaskRseq, usrptr) == offset_of!(rseq_data, usrptr));
-    assert!(offset_of!(TaskRseq, len) == offset_of!(rseq_data, len));
-    assert!(offset_of!(TaskRseq, sig) == offset_of!(rseq_data, sig));
-    assert!(offset_of!(TaskRseq, event) == offset_of!(rseq_data, event));
-    assert!(offset_of!(TaskRseq, ids) == offset_of!(rseq_data, ids));
+    assert_offset!(TaskRseq, usrptr, rseq_data, usrptr);
+    assert_offset!(TaskRseq, len, rseq_data, len);
+    assert_offset!(TaskRseq, sig, rseq_data, sig);
+    assert_offset!(TaskRseq, event, rseq_data, event);
+    assert_offset!(TaskRseq, ids, rseq_data, ids);
 
     assert!(size_of::<Event>() == size_of::<rseq_event>());
+    assert!(offset_of!(Event, sched_switch) == bindings::RSEQ_EVENT_SCHED_SWITCH as usize);
+    assert!(offset_of!(Event, ids_changed) == bindings::RSEQ_EVENT_IDS_CHANGED as usize);
+    assert!(offset_of!(Event, user_irq) == bindings::RSEQ_EVENT_USER_IRQ as usize);
+    assert!(offset_of!(Event, has_rseq) == bindings::RSEQ_EVENT_HAS_RSEQ as usize);
+    assert!(offset_of!(Event, fatal) == bindings::RSEQ_EVENT_FATAL as usize);
+    assert!(offset_of!(Event, slowpath) == bindings::RSEQ_EVENT_SLOWPATH as usize);
+
     assert!(size_of::<CachedIds>() == size_of::<rseq_ids>());
-    assert!(offset_of!(CachedIds, node_id) == offset_of!(rseq_ids, node_id));
+    assert!(offset_of!(CachedIds, cpu_id) == bindings::RSEQ_IDS_CPU_ID as usize);
+    assert!(offset_of!(CachedIds, mm_cid) == bindings::RSEQ_IDS_MM_CID as usize);
+    assert_offset!(CachedIds, node_id, rseq_ids, node_id);
+};
+
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+const _: () = {
+    use bindings::{
+        rseq_data,
+        rseq_slice, //
+    };
+
+    assert!(offset_of!(TaskRseq, slice) == offset_of!(rseq_data, slice));
+    assert!(size_of::<Slice>() == size_of::<rseq_slice>());
+    assert!(offset_of!(Slice, enabled) == bindings::RSEQ_SLICE_ENABLED as usize);
+    assert!(offset_of!(Slice, granted) == bindings::RSEQ_SLICE_GRANTED as usize);
+    assert!(offset_of!(Slice, expires) == offset_of!(rseq_slice, expires));
+    assert!(offset_of!(Slice, yielded) == offset_of!(rseq_slice, yielded));
 };

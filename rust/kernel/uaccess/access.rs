@@ -29,7 +29,8 @@
 //!
 //! /// Takes one unit from the 32-bit counter at `ptr`; returns whether there was one.
 //! fn take_one(ptr: UserPtr) -> Result<bool> {
-//!     let region = UserRegion::open();
+//!     // SAFETY: The only region here, and nothing is called in it.
+//!     let region = unsafe { UserRegion::open() };
 //!     let counter = region.window(ptr)?;
 //!
 //!     let value = counter.read::<u32, 0>()?;
@@ -55,7 +56,7 @@ use crate::{
 };
 use core::marker::PhantomData;
 
-#[cfg_attr(CONFIG_X86_64, path = "access/x86_64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "access/x86_64.rs")]
 mod arch;
 
 pub use arch::task_size;
@@ -85,9 +86,13 @@ pub struct UserRegion(NotThreadSafe);
 
 impl UserRegion {
     /// Opens a region, as `user_access_begin()` does.
+    ///
+    /// # Safety
+    ///
+    /// No region may be open. Until the returned one is dropped, which must happen in this function,
+    /// only what the [module documentation](self) allows may be executed.
     #[inline(always)]
-    #[expect(clippy::new_without_default)]
-    pub fn open() -> Self {
+    pub unsafe fn open() -> Self {
         arch::begin();
 
         // INVARIANT: `begin()` has just opened the access.
