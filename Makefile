@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The commands of this project; what the kernel builds of it is in Kbuild.
+
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+help:
+	@echo 'make boot       set up, build the kernel with rseq in Rust, boot it, run the demonstration'
+	@echo 'make test       set up, build the kernels (rseq in Rust and in C), run all tests'
+	@echo 'make test-full  as test, with the long tests, and our objects in other configurations'
+	@echo 'make bench      measure Rust against C; results in build/bench/'
+	@echo 'make check      formatting, lints, warnings, kernel style'
+	@echo 'make kernel     build only (IMPL="rust c rust-bench c-bench"; default: rust)'
+	@echo 'make setup      find the tools, install or name those that are missing'
+	@echo 'make series     the whole change as a git format-patch series, in build/series/'
+	@echo 'make clean      remove build/ (downloads and the compiler cache stay)'
+	@echo
+	@echo 'KERNEL_SRC=DIR|TARBALL  use these sources of Linux'
+	@echo 'JOBS=N                  parallel jobs (default: one per CPU)'
+
+IMPL ?= rust
+export RESTARTABLE_START := $(shell date +%s)
+
+setup:
+	@scripts/setup
+
+tree: setup
+	@scripts/apply
+
+kernel: tree
+	@scripts/kernel $(IMPL)
+
+boot: tree
+	@scripts/kernel rust
+	@scripts/boot
+
+test: tree
+	@scripts/kernel rust c
+	@scripts/test
+
+test-full: tree
+	@scripts/kernel rust c
+	@scripts/build-variants
+	@scripts/test --full
+
+bench: tree
+	@scripts/kernel rust-bench c-bench
+	@scripts/bench
+
+check: tree
+	@scripts/check
+
+series: tree
+	@scripts/export-series build/series
+
+clean:
+	@rm -rf build
+
+.PHONY: help setup tree kernel boot test test-full bench check series clean

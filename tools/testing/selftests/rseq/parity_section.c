@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The critical section of the parity tests: x86-64 and i386. */
+#include "parity.h"
+
+#define STR_(x)	#x
+#define STR(x)	STR_(x)
+
+#define LABEL(name)	".globl " #name "\n" #name ":\n"
+#define SIGNATURE	".byte 0x0f, 0xb9, 0x3d\n.long " STR(RSEQ_SIG) "\n"
+
+/* An abort target: tells by its result that it was reached. */
+#define TARGET(name, code)	LABEL(name) "movl $" #code ", %eax\n jmp parity_cs_out\n"
+
+#ifdef __x86_64__
+/* %rdi: area, %rsi: descriptor, %edx: trigger, %rcx: struct run */
+# define RUN		"%r8"
+# define ENTER		"movq %rcx, %r8\n movq %rsi, 8(%rdi)\n"
+# define GETPID		"movl $39, %eax\n syscall\n"
+# define LOAD_ADDRESS	"movq 8(%r8), %rax\n"
+# define LOAD		"movb (%rax), %al\n"
+#else
+/* The same on the stack; the descriptor's low word is stored last. */
+# define RUN		"%ecx"
+# define ENTER		"movl 4(%esp), %eax\n movl 20(%esp), %ecx\n"	\
+			"movl 12(%esp), %edx\n movl %edx, 12(%eax)\n"	\
+			"movl 8(%esp), %edx\n movl %edx, 8(%eax)\n"	\
+			"movl 16(%esp), %edx\n"
+# define GETPID		"movl $20, %eax\n int $0x80\n"
+# define LOAD_ADDRESS	"movl 8(%ecx), %eax\n"
+# define LOAD		"movb (%eax), %al\n"
+#endif
+
+/*
+ * The signal handler's entry is the lowest address, so that it lies before
+ * every section that starts at or after parity_abort_low.
+ */
+asm(".text\n"
+    ".p2align 6\n"
+    LABEL(parity_handler)
+    "jmp parity_on_signal\n"
+    SIGNATURE
+    TARGET(parity_abort_low, 2)
+    LABEL(parity_cs_enter)
+    ENTER
+    LABEL(parity_cs_start)
+    "movl $1, (" RUN ")\n"
+    "cmpl $1, %edx\n je parity_cs_ud2\n"
+    "cmpl $2, %edx\n je 2f\n"
+    "cmpl $3, %edx\n je parity_cs_spin\n"
+    "cmpl $4, %edx\n je 4f\n"
+    "jmp parity_cs_commit\n"
+    LABEL(parity_cs_ud2)
+    "ud2\n"
+    "jmp parity_cs_commit\n"
+    "2:" GETPID
+    LABEL(parity_cs_syscall)
+    "jmp parity_cs_commit\n"
+    "4:" LOAD_ADDRESS
+    LABEL(parity_cs_load)
+    LOAD
+    "jmp parity_cs_commit\n"
+    SIGNATURE
+    TARGET(parity_abort_inside, 3)
+    LABEL(parity_cs_spin)
+    "jmp parity_cs_spin\n"
+    LABEL(parity_cs_commit)
+    "xorl %eax, %eax\n"
+    LABEL(parity_cs_out)
+    "movl $1, 4(" RUN ")\n"
+    "ret\n"
+    SIGNATURE
+    TARGET(parity_abort, 1)
+    ".long 0\n"
+    TARGET(parity_abort_nosig, 4)
+    LABEL(parity_text_end)
+    "nop\n");
+
+extern char parity_text_end[];
+
+static const struct {
+	const char *name;
+	const char *addr;
+} labels[] = {	/* ascending */
+	{ "handler", parity_handler },
+	{ "abort_low", parity_abort_low },
+	{ "start", parity_cs_start },
+	{ "ud2", parity_cs_ud2 },
+	{ "syscall", parity_cs_syscall },
+	{ "load", parity_cs_load },
+	{ "abort_inside", parity_abort_inside },
+	{ "spin", parity_cs_spin },
+	{ "commit", parity_cs_commit },
+	{ "abort", parity_abort },
+	{ "abort_nosig", parity_abort_nosig },
+	{ "end", parity_text_end },
+};
+
+/* An instruction pointer as the last label at or before it. */
+const char *ip_name(unsigned long ip)
+{
+	static char buf[48];
+
+	if (ip >= (unsigned long)cs_page && ip < (unsigned long)cs_page + getpagesize())
+		return "data";
+	for (size_t i = ARRAY_LEN(labels) - 1; i-- > 0;) {
+		unsigned long addr = (unsigned long)labels[i].addr;
+
+		if (ip < addr || ip >= (unsigned long)parity_text_end)
+			continue;
+		if (ip == addr)
+			return labels[i].name;
+		snprintf(buf, sizeof(buf), "%s+%lu", labels[i].name, ip - addr);
+		return buf;
+	}
+	return "elsewhere";
+}
+
+/* Where the section is when the trigger's event happens. */
+unsigned long trigger_ip(int trigger)
+{
+	switch (trigger) {
+	case TRIGGER_UD2:
+		return (unsigned long)parity_cs_ud2;
+	case TRIGGER_SYSCALL:
+		return (unsigned long)parity_cs_syscall;
+	case TRIGGER_LOAD:
+		return (unsigned long)parity_cs_load;
+	default:
+		return (unsigned long)parity_cs_spin;
+	}
+}
+
+const char *section_name(int result)
+{
+	static const char *const names[] = {
+		"commit", "abort", "abort_low", "abort_inside", "abort_nosig",
+	};
+
+	return result >= 0 && (size_t)result < ARRAY_LEN(names) ? names[result] : "?";
+}
+
+/* A descriptor of the section that the kernel must accept. */
+struct rseq_abi_cs *valid_cs(void)
+{
+	struct rseq_abi_cs *cs = (struct rseq_abi_cs *)cs_page;
+
+	memset(cs, 0, sizeof(*cs));
+	cs->start_ip = (unsigned long)parity_cs_start;
+	cs->post_commit_offset = (unsigned long)(parity_cs_commit - parity_cs_start);
+	cs->abort_ip = (unsigned long)parity_abort;
+	run->cs = (unsigned long)cs;
+	return cs;
+}
+
+/* Run the section with a valid descriptor. */
+void expect_section(int trigger, int want)
+{
+	uint64_t cs = (unsigned long)valid_cs();
+	int res = parity_cs_enter(alias(), cs, trigger, run);
+
+	expect_text("section", section_name(res), section_name(want));
+}
