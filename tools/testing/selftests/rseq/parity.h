@@ -123,7 +123,6 @@ struct test_case {
 	int switches;		/* the child preempts itself so often; -1: any number */
 	const char *end;	/* expected; NULL: recorded only */
 	int fixups;		/* expected in the statistics; -1: recorded only */
-	const char *skip;	/* reason, if it cannot run here */
 };
 
 struct test_group {
@@ -137,28 +136,29 @@ extern const struct config *cfg;	/* the one of the moment */
 extern struct facts facts;
 extern struct run *run;
 
-/* parity_run.c */
-struct outcome {
-	bool failed, skipped;
-	char text[32768];
-	char why[8192];
-};
-
+/* parity_setup.c */
 int set_up(void);
 void find_facts(void);
-void run_case(const struct test_case *tc, struct outcome *out);
+int arena_fd(void);
+void *arena_map(int fd);
 void set_cpu(pid_t pid, int cpu);
 void set_fifo(pid_t pid, int prio);
 void sleep_us(long us);
 bool wait_for(volatile uint32_t *flag, long ms);
-void on_signals(void);
+
+/* parity_run.c */
+struct outcome {
+	bool failed;
+	char text[32768];	/* the record's lines */
+	char why[8192];
+};
+
+void run_case(const struct test_case *tc, struct outcome *out);
 void parity_on_signal(int sig, siginfo_t *info, ucontext_t *uc);
 unsigned long get_ip(const ucontext_t *uc);
 void set_ip(ucontext_t *uc, const char *ip);
-int arena_fd(void);
-void *arena_map(int fd);
 
-/* The record, written by the child. */
+/* parity_record.c */
 void note(const char *field, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void expect(const char *field, long got, long want);
 void expect_text(const char *field, const char *got, const char *want);

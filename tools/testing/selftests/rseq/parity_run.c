@@ -2,146 +2,23 @@
 /*
  * Runs one case of the parity tests in a child process and observes it.
  *
- * The child is a real-time task on a CPU of its own. It is preempted exactly
- * when the rival, a sleeping task of higher priority on that CPU, is woken up;
- * the parent does that from another CPU. Where a slow machine spoils the order,
- * the attempt is thrown away and repeated.
+ * The child is a real-time task on a CPU of its own. Where a slow machine spoils
+ * the order of events, the attempt is thrown away and repeated.
  */
 #include <elf.h>
-#include <errno.h>
-#include <poll.h>
-#include <sched.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "parity.h"
+#include "parity_run.h"
 
-#define PRIO_CHILD	50
-#define PRIO_PARENT	60
 #define ATTEMPTS	20
-#define CHILD_MS	10000	/* no case takes longer */
-
-const struct config *cfg;
-struct facts facts;
-struct run *run;
-
-static int memfd = -1;
-static int rival_fd = -1;	/* eventfd that wakes the rival */
-static int moved_fd = -1;	/* eventfd by which the rival answers */
-static int chld_fd = -1;	/* signalfd of SIGCHLD */
-static size_t page;
-
-/* ---- the record ---- */
-
-static void append(char *buf, size_t size, size_t *len, const char *fmt, va_list ap)
-{
-	int n = vsnprintf(buf + *len, size - *len, fmt, ap);
-
-	if (n > 0)
-		*len += (size_t)n < size - *len ? (size_t)n : size - *len - 1;
-}
-
-static void add(char *buf, size_t size, size_t *len, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	append(buf, size, len, fmt, ap);
-	va_end(ap);
-}
-
-void note(const char *field, const char *fmt, ...)
-{
-	va_list ap;
-
-	add(run->log, sizeof(run->log), &run->len, "%s=", field);
-	va_start(ap, fmt);
-	append(run->log, sizeof(run->log), &run->len, fmt, ap);
-	va_end(ap);
-	add(run->log, sizeof(run->log), &run->len, "\n");
-}
-
-static void differs(const char *field, const char *got, const char *want)
-{
-	run->failed++;
-	add(run->why, sizeof(run->why), &run->why_len, "%s: got %s, expected %s\n", field, got,
-	    want);
-}
-
-void expect_text(const char *field, const char *got, const char *want)
-{
-	note(field, "%s", got);
-	if (strcmp(got, want))
-		differs(field, got, want);
-}
-
-void expect(const char *field, long got, long want)
-{
-	char a[24], b[24];
-
-	snprintf(a, sizeof(a), "%ld", got);
-	snprintf(b, sizeof(b), "%ld", want);
-	expect_text(field, a, b);
-}
-
-void expect_true(const char *field, bool holds)
-{
-	expect_text(field, holds ? "yes" : "no", "yes");
-}
-
-/* ---- scheduling ---- */
-
-void set_cpu(pid_t pid, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(pid, sizeof(set), &set);
-}
-
-void set_fifo(pid_t pid, int prio)
-{
-	struct sched_param param = { .sched_priority = prio };
-
-	sched_setscheduler(pid, SCHED_FIFO, &param);
-}
-
-void sleep_us(long us)
-{
-	struct timespec ts = { us / 1000000, us % 1000000 * 1000 };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
-		;
-}
-
-static void write_event(int fd)
-{
-	uint64_t n = 1;
-
-	if (write(fd, &n, sizeof(n)) != sizeof(n))
-		perror("# eventfd");
-}
-
-bool wait_for(volatile uint32_t *flag, long ms)
-{
-	for (; !*flag && ms > 0; ms--)
-		sleep_us(1000);
-	return *flag;
-}
 
 /* ---- the child ---- */
 
@@ -182,11 +59,11 @@ void parity_on_signal(int sig, siginfo_t *info, ucontext_t *uc)
 		run->late = 1;
 }
 
-void on_signals(void)
+static void on_signals(void)
 {
 	static const int sigs[] = { SIGSEGV, SIGILL, SIGUSR1, SIGUSR2, SIGTRAP };
 	struct sigaction sa = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	stack_t stack = { .ss_sp = run + 1, .ss_size = 4 * page };
+	stack_t stack = { .ss_sp = run + 1, .ss_size = 4 * getpagesize() };
 
 	sa.sa_sigaction = (void (*)(int, siginfo_t *, void *))parity_handler;
 	sigaltstack(&stack, NULL);
@@ -218,15 +95,8 @@ static void child_main(const struct test_case *tc, bool gate)
 
 /* ---- the parent ---- */
 
-struct child {
-	pid_t pid;
-	bool traced, done;
-	int status;
-	long switches;		/* involuntary ones, in all */
-	long preemptions;	/* of these, by the rival */
-};
-
-static unsigned long traced_ip(pid_t pid)
+/* Instruction pointer of a stopped tracee. */
+unsigned long traced_ip(pid_t pid)
 {
 	struct user_regs_struct regs;
 	struct iovec iov = { &regs, sizeof(regs) };
@@ -260,7 +130,7 @@ static void on_stop(struct child *c)
 }
 
 /* Wait at most @ms for the child's end. */
-static bool reap(struct child *c, long ms)
+bool reap(struct child *c, long ms)
 {
 	struct timespec now, end, left;
 	sigset_t chld;
@@ -294,179 +164,6 @@ static bool reap(struct child *c, long ms)
 }
 
 /*
- * What was done to the child is done when it is back in user mode: its handler
- * ran, or the kernel counts a return (@fastp: the count before).
- */
-static bool settled(long fastp)
-{
-	return run->seen || run->outside || stat_of("fastp") != fastp;
-}
-
-/*
- * If the section does not end by itself, end it. Should the signal come too late
- * for that, its handler tells.
- */
-static void release(struct child *c, long fastp)
-{
-	for (int i = 0; i < 5000 && !settled(fastp); i++) {
-		if (reap(c, 0))
-			return;
-		sleep_us(200);
-	}
-	if (!reap(c, 10) && !run->outside)
-		kill(c->pid, SIGUSR2);
-}
-
-/* Wait until the child is in its section, or ends before it. */
-static bool inside(struct child *c)
-{
-	for (long us = 0; !run->inside && us < CHILD_MS * 1000; us += 100) {
-		if (reap(c, 0))
-			return false;
-		sleep_us(100);
-	}
-	return run->inside;
-}
-
-static void single_step(struct child *c)
-{
-	bool inside = false;
-
-	while (waitpid(c->pid, &c->status, __WALL) == c->pid) {
-		unsigned long ip;
-
-		if (!WIFSTOPPED(c->status)) {
-			c->done = true;
-			return;
-		}
-		if (WSTOPSIG(c->status) != SIGTRAP) {
-			ptrace(PTRACE_CONT, c->pid, NULL, (void *)(long)WSTOPSIG(c->status));
-			continue;
-		}
-		/* The child calls for it by a breakpoint in front of its section. */
-		ip = traced_ip(c->pid);
-		if (ip == (unsigned long)parity_cs_start)
-			inside = true;
-		if (inside)
-			note("step", "ip:%s", ip_name(ip));
-		if (run->outside || (c->status >> 16))
-			ptrace(PTRACE_CONT, c->pid, NULL, NULL);
-		else
-			ptrace(PTRACE_SINGLESTEP, c->pid, NULL, NULL);
-	}
-}
-
-/* ---- the rival ---- */
-
-static void rival(void)
-{
-	uint64_t n;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	set_cpu(0, facts.cpu_a);
-	while (read(rival_fd, &n, sizeof(n)) == sizeof(n)) {
-		if (run->move) {
-			set_cpu(run->move, facts.cpu_b);
-			write_event(moved_fd);
-		}
-		run->preempted = 1;
-	}
-	_exit(0);
-}
-
-static void preempt(struct child *c)
-{
-	run->preempted = 0;
-	write_event(rival_fd);
-	while (!run->preempted && !reap(c, 0))
-		sleep_us(100);
-	c->preemptions += run->preempted;
-}
-
-/*
- * Have the rival move the child to the other CPU while it waits for its own.
- * Nothing else may disturb it there: the parent goes out of its way first, and
- * leaves it to the watcher to see when the child is in its section.
- */
-static pid_t start_watcher(pid_t child)
-{
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (!run->inside)
-		sleep_us(100);
-	run->fastp = stat_of("fastp");
-	run->move = child;
-	write_event(rival_fd);
-	for (;;)
-		pause();
-}
-
-static void migrate(struct child *c)
-{
-	pid_t watcher = start_watcher(c->pid);
-	struct pollfd fds[] = { { moved_fd, POLLIN }, { chld_fd, POLLIN } };
-	struct signalfd_siginfo info;
-	bool moved = false;
-	uint64_t n;
-
-	set_cpu(0, facts.cpu_a);
-	run->go = 1;
-	while (!reap(c, 0) && poll(fds, ARRAY_LEN(fds), CHILD_MS) > 0) {
-		if (fds[1].revents && read(chld_fd, &info, sizeof(info)) < 0)
-			break;
-		if (fds[0].revents) {
-			moved = read(moved_fd, &n, sizeof(n)) == sizeof(n);
-			break;
-		}
-	}
-	/* If it was not the rival, it was the parent, when the child ended beside it. */
-	c->preemptions++;
-	if (moved)
-		release(c, run->fastp);
-	reap(c, CHILD_MS);
-	kill(watcher, SIGKILL);
-	waitpid(watcher, NULL, 0);
-}
-
-static void drive(const struct test_case *tc, struct child *c)
-{
-	long fastp;
-
-	switch (tc->drive) {
-	case DRIVE_WAIT:
-		break;
-	case DRIVE_STEP:
-		single_step(c);
-		break;
-	case DRIVE_TICK:
-		while (!reap(c, 0)) {
-			preempt(c);
-			sleep_us(500);
-		}
-		break;
-	case DRIVE_PREEMPT:
-		if (!inside(c))
-			break;
-		fastp = stat_of("fastp");
-		preempt(c);
-		release(c, fastp);
-		break;
-	case DRIVE_SIGNAL:
-		if (!inside(c))
-			break;
-		kill(c->pid, SIGUSR1);
-		release(c, stat_of("fastp"));
-		break;
-	case DRIVE_MIGRATE:
-		migrate(c);
-		break;
-	}
-}
-
-/*
  * What the child left behind is the parent's, and nobody else's: the task that
  * gets orphans otherwise may use rseq itself.
  */
@@ -492,8 +189,8 @@ static bool attempt(const struct test_case *tc, struct child *c, bool traced)
 
 	memset(run, 0, sizeof(*run));
 	poison_area();
-	memset(cs_page, POISON, page);
-	*c = (struct child){ .traced = traced };
+	memset(cs_page, POISON, getpagesize());
+	*c = (struct child){ 0 };
 	set_cpu(0, facts.cpu_b);
 	c->pid = fork();
 	if (c->pid < 0)
@@ -582,11 +279,6 @@ void run_case(const struct test_case *tc, struct outcome *out)
 	int i;
 
 	*out = (struct outcome){ 0 };
-	if (tc->skip) {
-		out->skipped = true;
-		snprintf(out->text, sizeof(out->text), "skip=%s\n", tc->skip);
-		return;
-	}
 	for (i = 0; i < ATTEMPTS; i++) {
 		stats = tc->stats != STATS_NONE && read_stats(before);
 		if (attempt(tc, &c, false))
@@ -608,128 +300,4 @@ void run_case(const struct test_case *tc, struct outcome *out)
 	snprintf(out->why, sizeof(out->why), "%s", run->why);
 	if (WIFSIGNALED(c.status) && WTERMSIG(c.status) == SIGSEGV)
 		trace_death(tc, out, &len);
-}
-
-/* ---- set-up ---- */
-
-static uint64_t find_task_size(void)
-{
-	char line[4096];
-	uint64_t size = 1ULL << 47;
-	FILE *f;
-
-	if (!BITS64)
-		return 0xffffe000;
-	f = fopen("/proc/cpuinfo", "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, "flags", 5) && strstr(line, " la57"))
-			size = 1ULL << 56;
-	}
-	if (f)
-		fclose(f);
-	return size - page;
-}
-
-static void find_cpus(void)
-{
-	cpu_set_t set;
-
-	facts.cpu_a = -1;
-	facts.cpu_b = -1;
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return;
-	/* Prefer CPUs that are not 0, a number that is there without the kernel's doing. */
-	for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--) {
-		if (!CPU_ISSET(cpu, &set))
-			continue;
-		if (facts.cpu_a < 0)
-			facts.cpu_a = cpu;
-		else if (facts.cpu_b < 0)
-			facts.cpu_b = cpu;
-	}
-}
-
-int arena_fd(void)
-{
-	return memfd;
-}
-
-/* struct run, the signal stack behind it, then the area's page. */
-static size_t run_pages(void)
-{
-	return (sizeof(struct run) + page - 1) / page + 4;
-}
-
-void *arena_map(int fd)
-{
-	page = getpagesize();
-	memfd = fd;
-	run = mmap(NULL, (run_pages() + 1) * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (run == MAP_FAILED)
-		return NULL;
-	alias_page = (unsigned char *)run + run_pages() * page;
-	return run;
-}
-
-/* Two pages, each with nothing mapped on both sides. */
-static int map_guarded(void)
-{
-	unsigned char *base = mmap(NULL, 5 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t at = run_pages() * page;
-
-	if (base == MAP_FAILED)
-		return -1;
-	area_page = mmap(base + page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			 memfd, at);
-	cs_page = mmap(base + 3 * page, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		       memfd, at + page);
-	return area_page == MAP_FAILED || cs_page == MAP_FAILED ? -1 : 0;
-}
-
-void find_facts(void)
-{
-	facts.task_size = find_task_size();
-	facts.slice_key = result(prctl(PR_RSEQ_SLICE_EXTENSION, PR_RSEQ_SLICE_EXTENSION_SET,
-				       PR_RSEQ_SLICE_EXT_ENABLE, 0, 0)) != -ENOTSUPP;
-	find_cpus();
-}
-
-/* Returns 0, or -1 with a message if this cannot be tested here. */
-int set_up(void)
-{
-	sigset_t chld;
-	int fd;
-
-	page = getpagesize();
-	if (geteuid()) {
-		fprintf(stderr, "# must run as root\n");
-		return -1;
-	}
-	if (debugfs_setup()) {
-		fprintf(stderr, "# no debugfs rseq/: mount debugfs on /sys/kernel/debug\n");
-		return -1;
-	}
-	fd = memfd_create("parity", 0);
-	if (fd < 0 || ftruncate(fd, (run_pages() + 2) * page) || !arena_map(fd) || map_guarded()) {
-		perror("# shared memory");
-		return -1;
-	}
-	find_facts();
-	if (facts.cpu_b < 0) {
-		fprintf(stderr, "# needs two CPUs\n");
-		return -1;
-	}
-	mlockall(MCL_CURRENT);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	sigemptyset(&chld);
-	sigaddset(&chld, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &chld, NULL);
-	rival_fd = eventfd(0, EFD_CLOEXEC);
-	moved_fd = eventfd(0, EFD_CLOEXEC);
-	chld_fd = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-	set_cpu(0, facts.cpu_b);
-	set_fifo(0, PRIO_PARENT);
-	if (!fork())
-		rival();
-	return 0;
 }
