@@ -35,45 +35,45 @@
  * every section that starts at or after parity_abort_low.
  */
 asm(".text\n"
-    ".p2align 6\n"
-    LABEL(parity_handler)
-    "jmp parity_on_signal\n"
-    SIGNATURE
-    TARGET(parity_abort_low, 2)
-    LABEL(parity_cs_enter)
-    ENTER
-    LABEL(parity_cs_start)
-    "movl $1, (" RUN ")\n"
-    "cmpl $1, %edx\n je parity_cs_ud2\n"
-    "cmpl $2, %edx\n je 2f\n"
-    "cmpl $3, %edx\n je parity_cs_spin\n"
-    "cmpl $4, %edx\n je 4f\n"
-    "jmp parity_cs_commit\n"
-    LABEL(parity_cs_ud2)
-    "ud2\n"
-    "jmp parity_cs_commit\n"
-    "2:" GETPID
-    LABEL(parity_cs_syscall)
-    "jmp parity_cs_commit\n"
-    "4:" LOAD_ADDRESS
-    LABEL(parity_cs_load)
-    LOAD
-    "jmp parity_cs_commit\n"
-    SIGNATURE
-    TARGET(parity_abort_inside, 3)
-    LABEL(parity_cs_spin)
-    "jmp parity_cs_spin\n"
-    LABEL(parity_cs_commit)
-    "xorl %eax, %eax\n"
-    LABEL(parity_cs_out)
-    "movl $1, 4(" RUN ")\n"
-    "ret\n"
-    SIGNATURE
-    TARGET(parity_abort, 1)
-    ".long 0\n"
-    TARGET(parity_abort_nosig, 4)
-    LABEL(parity_text_end)
-    "nop\n");
+	".p2align 6\n"
+	LABEL(parity_handler)
+	"jmp parity_on_signal\n"
+	SIGNATURE
+	TARGET(parity_abort_low, 2)
+	LABEL(parity_cs_enter)
+	ENTER
+	LABEL(parity_cs_start)
+	"movl $1, (" RUN ")\n"
+	"cmpl $1, %edx\n je parity_cs_ud2\n"
+	"cmpl $2, %edx\n je 2f\n"
+	"cmpl $3, %edx\n je parity_cs_spin\n"
+	"cmpl $4, %edx\n je 4f\n"
+	"jmp parity_cs_commit\n"
+	LABEL(parity_cs_ud2)
+	"ud2\n"
+	"jmp parity_cs_commit\n"
+	"2:" GETPID
+	LABEL(parity_cs_syscall)
+	"jmp parity_cs_commit\n"
+	"4:" LOAD_ADDRESS
+	LABEL(parity_cs_load)
+	LOAD
+	"jmp parity_cs_commit\n"
+	SIGNATURE
+	TARGET(parity_abort_inside, 3)
+	LABEL(parity_cs_spin)
+	"jmp parity_cs_spin\n"
+	LABEL(parity_cs_commit)
+	"xorl %eax, %eax\n"
+	LABEL(parity_cs_out)
+	"movl $1, 4(" RUN ")\n"
+	"ret\n"
+	SIGNATURE
+	TARGET(parity_abort, 1)
+	".long 0\n"
+	TARGET(parity_abort_nosig, 4)
+	LABEL(parity_text_end)
+	"nop\n");
 
 extern char parity_text_end[];
 
