@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/* cpu_opv(2) for programs: see cpu-op.h. */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu-op.h"
+
+#ifndef __NR_cpu_opv
+#define __NR_cpu_opv	473
+#endif
+
+#define ARRAY_LEN(a)	((int)(sizeof(a) / sizeof(*(a))))
+
+int cpu_opv(struct cpu_op *vec, int cnt, int cpu, int flags)
+{
+	return syscall(__NR_cpu_opv, vec, cnt, cpu, flags);
+}
+
+bool cpu_op_available(void)
+{
+	return cpu_opv(NULL, 0, 0, CPU_OP_NR_FLAG) >= NR_CPU_OPS;
+}
+
+int cpu_op_cmpxchg(void *v, void *expect, void *old, void *n, size_t len, int cpu)
+{
+	struct cpu_op vec[] = {
+		cpu_op_memcpy(old, v, len),
+		cpu_op_eq(v, expect, len),
+		cpu_op_memcpy(v, n, len),
+	};
+
+	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+}
+
+int cpu_op_add(void *v, int64_t count, size_t len, int cpu)
+{
+	struct cpu_op op = cpu_op_plus(v, count, len);
+
+	return cpu_opv(&op, 1, cpu, 0);
+}
+
+int cpu_op_addv(intptr_t *v, int64_t count, int cpu)
+{
+	return cpu_op_add(v, count, sizeof(*v), cpu);
+}
+
+int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
+{
+	struct cpu_op vec[] = {
+		cpu_op_eq(v, &expect, sizeof(*v)),
+		cpu_op_memcpy(v, &newv, sizeof(*v)),
+	};
+
+	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+}
+
+/*
+ * The address of the second word to load depends on the first, which a vector cannot express: it
+ * is read here, and the vector starts with a check that it is still the same. Another round is
+ * only needed because somebody else changed it, be it found by the check or because the node was
+ * unmapped in the meantime.
+ */
+int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
+				 int cpu)
+{
+	for (;;) {
+		intptr_t old = *(volatile intptr_t *)v;
+		struct cpu_op vec[] = {
+			cpu_op_eq(v, &old, sizeof(*v)),
+			cpu_op_memcpy(v, (void *)(old + voffp), sizeof(*v)),
+		};
+		int ret;
+
+		if (old == expectnot)
+			return 1;
+		vec[1].u.memcpy_op.expect_fault_src = 1;
+		ret = cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+		if (!ret) {
+			*load = old;
+			return 0;
+		}
+		if (ret < 0 && (errno != EAGAIN || *(volatile intptr_t *)v == old))
+			return -1;
+	}
+}
+
+static int cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				intptr_t newv, bool mb, int cpu)
+{
+	struct cpu_op vec[4];
+	int cnt = 0;
+
+	vec[cnt++] = cpu_op_eq(v, &expect, sizeof(*v));
+	vec[cnt++] = cpu_op_memcpy(v2, &newv2, sizeof(*v2));
+	if (mb)
+		vec[cnt++] = cpu_op_mb();
+	vec[cnt++] = cpu_op_memcpy(v, &newv, sizeof(*v));
+	return cpu_opv(vec, cnt, cpu, 0);
+}
+
+int cpu_op_cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				intptr_t newv, int cpu)
+{
+	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, false, cpu);
+}
+
+int cpu_op_cmpeqv_storev_mb_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				   intptr_t newv, int cpu)
+{
+	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, true, cpu);
+}
+
+int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
+				intptr_t newv, int cpu)
+{
+	struct cpu_op vec[] = {
+		cpu_op_eq(v, &expect, sizeof(*v)),
+		cpu_op_eq(v2, &expect2, sizeof(*v2)),
+		cpu_op_memcpy(v, &newv, sizeof(*v)),
+	};
+
+	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+}
+
+static int cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
+				intptr_t newv, bool mb, int cpu)
+{
+	struct cpu_op vec[4];
+	int cnt = 0;
+
+	vec[cnt++] = cpu_op_eq(v, &expect, sizeof(*v));
+	vec[cnt++] = cpu_op_memcpy(dst, src, len);
+	if (mb)
+		vec[cnt++] = cpu_op_mb();
+	vec[cnt++] = cpu_op_memcpy(v, &newv, sizeof(*v));
+	return cpu_opv(vec, cnt, cpu, 0);
+}
+
+int cpu_op_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
+				intptr_t newv, int cpu)
+{
+	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, false, cpu);
+}
+
+int cpu_op_cmpeqv_memcpy_mb_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
+				   intptr_t newv, int cpu)
+{
+	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, true, cpu);
+}

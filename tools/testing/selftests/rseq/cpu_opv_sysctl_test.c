@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Tests of cpu_opv(2): its settings. What they take and who may change them, and
+ * that they do what they say, also when they change under load.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu_opv_control.h"
+
+#include "../kselftest_harness.h"
+
+#define CALLS		50
+#define LOAD_US		6000000
+#define MAX_US		2000000
+#define NOBODY		65534
+
+FIXTURE(sysctl) {
+};
+
+FIXTURE_SETUP(sysctl)
+{
+	const char *why = check_settings(1);
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (geteuid())
+		SKIP(return, "needs to be root");
+}
+
+FIXTURE_TEARDOWN_PARENT(sysctl)
+{
+	restore_settings();
+}
+
+#define EXPECT_SETTING(path, value)					\
+	do {								\
+		char _buf[64] = "";					\
+									\
+		EXPECT_TRUE(read_text(path, _buf, sizeof(_buf)));	\
+		EXPECT_STREQ(_buf, value "\n");				\
+	} while (0)
+
+#define EXPECT_GOOD(path, value)				\
+	do {							\
+		EXPECT_EQ(write_setting(path, value), 0);	\
+		EXPECT_SETTING(path, value);			\
+	} while (0)
+
+TEST_F(sysctl, max_vmap_good)
+{
+	EXPECT_GOOD(MAX_VMAP, "1");
+	EXPECT_GOOD(MAX_VMAP, "4096");
+	EXPECT_GOOD(MAX_VMAP, "2");
+	EXPECT_GOOD(MAX_VMAP, "4095");
+	EXPECT_GOOD(MAX_VMAP, "64");
+	EXPECT_EQ(write_setting(MAX_VMAP, "17\n"), 0);
+	EXPECT_SETTING(MAX_VMAP, "17");
+}
+
+TEST_F(sysctl, max_vmap_bad)
+{
+	static const char *const bad[] = {
+		"0", "-1", "4097", "-64", "65536", "2147483647", "2147483648", "4294967295",
+		"4294967297", "4294967360", "18446744073709551617", "-18446744073709551552",
+		"99999999999999999999999999999999999999999999", "x", "1x", "64k", "1.5", "-",
+		"\n", " ", "one", "migrate", "0\n", "4097\n",
+	};
+
+	EXPECT_GOOD(MAX_VMAP, "77");
+	for (int i = 0; i < NR_ELEMS(bad); i++) {
+		EXPECT_EQ(write_setting(MAX_VMAP, bad[i]), EINVAL)
+			TH_LOG("\"%s\"", bad[i]);
+		EXPECT_SETTING(MAX_VMAP, "77");
+	}
+}
+
+TEST_F(sysctl, remote_good)
+{
+	EXPECT_GOOD(REMOTE, "stop");
+	EXPECT_GOOD(REMOTE, "migrate");
+	EXPECT_EQ(write_setting(REMOTE, "stop\n"), 0);
+	EXPECT_SETTING(REMOTE, "stop");
+	EXPECT_EQ(write_setting(REMOTE, "migrate\n"), 0);
+	EXPECT_SETTING(REMOTE, "migrate");
+}
+
+TEST_F(sysctl, remote_bad)
+{
+	static char length[5000];
+	const char *bad[] = {
+		"\n", " ", "s", "sto", "stopp", "stop x", "stop,migrate", "Stop", "STOP", "m",
+		"migrat", "migrates", "migrate stop", "0", "1", "-1", "local", "none",
+		length,
+	};
+
+	memset(length, 'm', sizeof(length) - 1);
+	EXPECT_GOOD(REMOTE, "migrate");
+	for (int i = 0; i < 2 * NR_ELEMS(bad); i++) {
+		if (i == NR_ELEMS(bad))
+			EXPECT_GOOD(REMOTE, "stop");
+		EXPECT_EQ(write_setting(REMOTE, bad[i % NR_ELEMS(bad)]), EINVAL)
+			TH_LOG("\"%.20s\"", bad[i % NR_ELEMS(bad)]);
+		if (i < NR_ELEMS(bad)) {
+			EXPECT_SETTING(REMOTE, "migrate");
+		} else {
+			EXPECT_SETTING(REMOTE, "stop");
+		}
+	}
+}
+
+TEST_F(sysctl, only_by_root)
+{
+	static const char *const paths[] = { MAX_VMAP, REMOTE };
+	static const char *const values[] = { "9", "stop" };
+
+	EXPECT_GOOD(MAX_VMAP, "77");
+	EXPECT_GOOD(REMOTE, "migrate");
+	ASSERT_EQ(seteuid(NOBODY), 0);
+	for (int i = 0; i < 2; i++) {
+		int err = write_setting(paths[i], values[i]);
+
+		EXPECT_TRUE(err == EACCES || err == EPERM)
+			TH_LOG("%s: %d", paths[i], err);
+	}
+	/* Everybody may know them. */
+	EXPECT_SETTING(MAX_VMAP, "77");
+	EXPECT_SETTING(REMOTE, "migrate");
+	ASSERT_EQ(seteuid(0), 0);
+}
+
+TEST_F(sysctl, force_vmap_is_fixed)
+{
+	static const char path[] = "/sys/module/cpu_opv/parameters/force_vmap";
+	char before[8], after[8];
+
+	ASSERT_TRUE(read_text(path, before, sizeof(before)));
+	EXPECT_TRUE(!strcmp(before, "Y\n") || !strcmp(before, "N\n"));
+	EXPECT_NE(write_setting(path, *before == 'Y' ? "N" : "Y"), 0);
+	ASSERT_TRUE(read_text(path, after, sizeof(after)));
+	EXPECT_STREQ(before, after);
+}
+
+/* What is mapped: operands that cross pages, and others only if that is forced. */
+TEST_F(sysctl, force_vmap_obeyed)
+{
+	char *mem = maximal_memory(MAP_PRIVATE);
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	long before = read_stat("vmap"), pinned = read_stat("pinned");
+	intptr_t counter = 0;
+
+	if (before < 0)
+		SKIP(return, "the kernel has no statistics of cpu_opv(2)");
+	ASSERT_TRUE(mem != NULL);
+	pin(0, cpus[0]);
+	for (int i = 0; i < CALLS; i++)
+		EXPECT_EQ(cpu_op_addv(&counter, 1, cpus[0]), 0);
+	if (vmap_forced()) {
+		EXPECT_EQ(read_stat("vmap") - before, CALLS);
+	} else {
+		EXPECT_EQ(read_stat("vmap") - before, 0);
+	}
+	EXPECT_EQ(read_stat("pinned") - pinned, CALLS);
+
+	before = read_stat("vmap");
+	pinned = read_stat("pinned");
+	maximal_vec(vec, mem);
+	EXPECT_EQ(cpu_opv(vec, NR_ELEMS(vec), cpus[0], 0), 0);
+	EXPECT_EQ(read_stat("vmap") - before, MAXIMAL_MAPPINGS);
+	EXPECT_EQ(read_stat("pinned") - pinned, MAXIMAL_PAGES);
+	EXPECT_TRUE(nothing_held());
+}
+
+/* ---- strategies ---- */
+
+FIXTURE(strategy) {
+	struct ways before, ways;
+	intptr_t counter;
+	bool stop;
+};
+
+FIXTURE_VARIANT(strategy) {
+	const char *remote;
+};
+
+FIXTURE_VARIANT_ADD(strategy, migrate) { "migrate" };
+FIXTURE_VARIANT_ADD(strategy, stop) { "stop" };
+
+FIXTURE_SETUP(strategy)
+{
+	const char *why = check_settings(2);
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(write_setting(REMOTE, variant->remote), 0);
+	self->stop = !strcmp(variant->remote, "stop");
+}
+
+FIXTURE_TEARDOWN_PARENT(strategy)
+{
+	restore_settings();
+}
+
+TEST_F(strategy, used)
+{
+	if (!ways_now(&self->before))
+		SKIP(return, "the kernel has no statistics of cpu_opv(2)");
+	for (int i = 0; i < CALLS; i++) {
+		start_on(cpus[0]);
+		EXPECT_EQ(cpu_op_addv(&self->counter, 1, cpus[1]), 0);
+	}
+	ways_since(&self->before, &self->ways);
+	if (self->stop) {
+		EXPECT_GE(self->ways.stopped, CALLS / 2);
+		EXPECT_EQ(self->ways.migrated, 0);
+	} else {
+		EXPECT_GE(self->ways.migrated, CALLS / 2);
+		EXPECT_EQ(self->ways.stopped, 0);
+	}
+}
+
+/* The stopper comes before any task; a caller that migrates may have to give up. */
+TEST_F(strategy, realtime)
+{
+	struct spinner spinner;
+	int done = 0;
+
+	pin(0, cpus[0]);
+	ASSERT_TRUE(spinner_start(&spinner, cpus[1], SCHED_FIFO));
+	for (int i = 0; i < 3; i++) {
+		long long start;
+		int ret;
+
+		start_on(cpus[0]);
+		start = time_us();
+		ret = cpu_op_addv(&self->counter, 1, cpus[1]);
+		if (self->stop || ret != -1 || errno != EAGAIN)
+			EXPECT_EQ(ret, 0);
+		if (self->stop)
+			EXPECT_LT(time_us() - start, MAX_US);
+		done += !ret;
+	}
+	EXPECT_EQ(self->counter, done);
+	spinner_stop(&spinner);
+}
+
+static void expect_exact(struct __test_metadata *_metadata, const struct load *load)
+{
+	struct load_result res = load_result(load);
+
+	TH_LOG("%ld done, %ld were changed in between, %ld again", res.done, res.changed,
+	       res.again);
+	EXPECT_EQ(res.error, 0);
+	EXPECT_EQ(res.lost, 0);
+	EXPECT_GT(res.done, 0);
+	EXPECT_TRUE(nothing_held());
+}
+
+/* Vectors on the same CPU exclude each other, whoever asks for them. */
+TEST_F_TIMEOUT(strategy, exclusive, 60)
+{
+	struct load *load = load_new(LOAD_THREADS, cpus, nr_cpus);
+
+	ASSERT_TRUE(load != NULL);
+	load->wanted = 300;
+	load_start(load);
+	load_stop(load);
+	expect_exact(_metadata, load);
+}
+
+/* ---- changes under load ---- */
+
+/* Calls that go by different strategies exclude each other, too. */
+TEST_F_TIMEOUT(sysctl, remote_changed, 60)
+{
+	struct load *load = load_new(LOAD_THREADS, cpus, nr_cpus);
+	long long end = time_us() + LOAD_US;
+	struct ways before, ways;
+
+	if (nr_cpus < 2)
+		SKIP(return, "needs two CPUs");
+	ASSERT_TRUE(load != NULL);
+	ways_now(&before);
+	load_start(load);
+	for (int round = 0; time_us() < end; round++) {
+		ASSERT_EQ(write_setting(REMOTE, round % 2 ? "stop" : "migrate"), 0);
+		sleep_ms(random_below(4));
+	}
+	load_stop(load);
+	expect_exact(_metadata, load);
+	if (!ways_since(&before, &ways))
+		return;
+	EXPECT_GT(ways.migrated, 0);
+	EXPECT_GT(ways.stopped, 0);
+}
+
+struct crowd {
+	bool stop;
+	long calls, errors;
+};
+
+static int call_until_stopped(void *arg)
+{
+	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
+	char *mem = maximal_memory(MAP_PRIVATE);
+	struct crowd *crowd = arg;
+
+	if (!mem)
+		return KSFT_FAIL;
+	maximal_vec(vec, mem);
+	for (int i = 0; !__atomic_load_n(&crowd->stop, __ATOMIC_RELAXED); i++) {
+		if (!cpu_opv(vec, NR_ELEMS(vec), cpus[i % nr_cpus], 0))
+			__atomic_add_fetch(&crowd->calls, 1, __ATOMIC_RELAXED);
+		else if (errno != EAGAIN)
+			__atomic_add_fetch(&crowd->errors, 1, __ATOMIC_RELAXED);
+	}
+	return KSFT_PASS;
+}
+
+TEST_F_TIMEOUT(sysctl, max_vmap_changed, 60)
+{
+	static const char *const bounds[] = { "1", "4096", "2", "1", "64", "3" };
+	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	long long end = time_us() + LOAD_US;
+	pid_t pids[8];
+	int status;
+
+	ASSERT_TRUE(crowd != MAP_FAILED);
+	for (int i = 0; i < NR_ELEMS(pids); i++) {
+		pids[i] = start_child(call_until_stopped, crowd);
+		ASSERT_GT(pids[i], 0);
+	}
+	for (int round = 0; time_us() < end; round++) {
+		ASSERT_EQ(write_setting(MAX_VMAP, bounds[round % NR_ELEMS(bounds)]), 0);
+		sleep_ms(random_below(8));
+	}
+	/* The last one, and none was lost. */
+	ASSERT_EQ(write_setting(MAX_VMAP, "1"), 0);
+	__atomic_store_n(&crowd->stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < NR_ELEMS(pids); i++) {
+		EXPECT_TRUE(wait_child(pids[i], &status, 5000));
+		EXPECT_EQ(status, 0);
+	}
+	TH_LOG("%ld calls", crowd->calls);
+	EXPECT_GT(crowd->calls, NR_ELEMS(pids));
+	EXPECT_EQ(crowd->errors, 0);
+	EXPECT_TRUE(nothing_held());
+}
+
+int main(int argc, char **argv)
+{
+	save_settings();
+	return test_harness_run(argc, argv);
+}
