@@ -13,10 +13,10 @@
 //! inline in C: it sets bits in `task_struct::rseq` ([`task`]). This crate does what these bits
 //! ask for, before the task returns to user mode:
 //!
-//! * [`exit`]: the fast path of every return to user mode after a context switch.
-//! * [`resume`]: the slow path where that fails, signal delivery, and the check of system calls.
-//! * [`syscall`]: registration.
-//! * [`slice`]: time slice extensions.
+//! * [`exit`] has the fast path of every return to user mode after a context switch.
+//! * [`resume`] has the slow path where that fails, signal delivery, and the check of system calls.
+//! * [`syscall`] has registration.
+//! * [`slice`] has time slice extensions.
 //!
 //! [`cs`] and [`registration`] decide; they are pure. [`area`] and [`section`] act on user memory.
 //!

@@ -5,7 +5,7 @@
 use kernel::prelude::*;
 
 #[kunit_tests(rust_rseq)]
-mod tests {
+mod decisions {
     use crate::{
         abi::{
             area,
@@ -262,7 +262,7 @@ mod tests {
             decide(None, area, FLAG_SLICE_EXT_DEFAULT_ON),
             Ok(Action::Register(Version::V1))
         );
-        for flags in [4, 1 << 30, i32::MIN, -1 & !FLAG_UNREGISTER] {
+        for flags in [4, 1 << 30, i32::MIN, !FLAG_UNREGISTER] {
             assert_eq!(decide(None, area, flags), Err(EINVAL));
             // Before anything else.
             assert_eq!(decide(Some(area), area, flags), Err(EINVAL));

@@ -46,7 +46,7 @@ pub(super) fn end() {
 /// As `mask_user_address()`: a conditional move, which is not speculated.
 #[inline(always)]
 pub(super) fn user_address(ptr: UserPtr) -> Result<*mut u8, Fault> {
-    let mut address = ptr.as_mut_ptr().cast::<u8>();
+    let mut address = ptr.as_mut_ptr() as usize;
     // Not the runtime constant that C uses: it cannot be used in modules, which this may be inlined
     // into.
     //
@@ -63,7 +63,7 @@ pub(super) fn user_address(ptr: UserPtr) -> Result<*mut u8, Fault> {
             options(att_syntax, pure, nomem, nostack),
         )
     };
-    Ok(address)
+    Ok(address as *mut u8)
 }
 
 /// Returns the size in bytes of the user address space of `task`, as `TASK_SIZE` does.
