@@ -4,8 +4,8 @@
 # Reads KTAP with nested results, a test's own results standing before its result and
 # indented deeper. Prints a line for each innermost result: ok, "not ok" or skip; its
 # name, the names of the tests around it first; the reason; separated by tabs. A test
-# that failed although none of its parts did is printed as well. Where a test gives no
-# reason, the last line that it printed has to serve.
+# that failed although none of its parts did, or that lacks results which it announced, is
+# printed as well. Where a test gives no reason, the last line that it printed has to serve.
 
 function add(depth, status, name, reason)
 {
@@ -16,9 +16,30 @@ function add(depth, status, name, reason)
 	reasons[n] = reason
 }
 
+# Plans that belong to the test whose result stands at depth, or to none, and were not kept.
+function unkept(depth,    d, lack)
+{
+	for (d in planned) {
+		if (+d <= depth)
+			continue
+		if (seen[d] < planned[d])
+			lack = seen[d] " of " planned[d] " results"
+		delete planned[d]
+	}
+	return lack
+}
+
+/^ *1\.\.[0-9]+/ {
+	match($0, /^ */)
+	seen[RLENGTH] = 0
+	planned[RLENGTH] = substr($0, RLENGTH + 4) + 0
+	next
+}
+
 /^ *(ok|not ok) [0-9]+/ {
 	match($0, /^ */)
 	depth = RLENGTH
+	seen[depth]++
 	text = substr($0, depth + 1)
 	status = text ~ /^not/ ? "not ok" : "ok"
 	sub(/^(not )?ok [0-9]+( - )? */, "", text)
@@ -32,6 +53,12 @@ function add(depth, status, name, reason)
 		status = "skip"
 	else if (status == "ok")
 		reason = ""
+
+	lack = unkept(depth)
+	if (lack && status != "skip") {
+		status = "not ok"
+		reason = lack
+	}
 
 	# The results that belong to this test are the last ones, deeper than it.
 	first = n
@@ -52,7 +79,7 @@ function add(depth, status, name, reason)
 	next
 }
 
-!/^[ #]*(1\.\.[0-9]+|K?TAP version.*|Running: .*|Totals: .*)?$/ {
+!/^[ #]*(K?TAP version.*|Running: .*|Totals: .*)?$/ {
 	said = $0
 	sub(/^[ #]+/, "", said)
 }
