@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM cpu_opv
+
+#if !defined(_TRACE_CPU_OPV_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _TRACE_CPU_OPV_H
+
+#include <linux/tracepoint.h>
+#include <linux/types.h>
+
+/* A call begins: number of operations, and the CPU they are for. */
+TRACE_EVENT(cpu_opv_enter,
+
+	TP_PROTO(int cnt, int cpu),
+
+	TP_ARGS(cnt, cpu),
+
+	TP_STRUCT__entry(
+		__field(int, cnt)
+		__field(int, cpu)
+	),
+
+	TP_fast_assign(
+		__entry->cnt = cnt;
+		__entry->cpu = cpu;
+	),
+
+	TP_printk("cnt=%d cpu=%d", __entry->cnt, __entry->cpu)
+);
+
+/* A call ends: what it returns, and how long it took. */
+TRACE_EVENT(cpu_opv_exit,
+
+	TP_PROTO(long ret, u64 duration_ns),
+
+	TP_ARGS(ret, duration_ns),
+
+	TP_STRUCT__entry(
+		__field(long, ret)
+		__field(u64, duration_ns)
+	),
+
+	TP_fast_assign(
+		__entry->ret = ret;
+		__entry->duration_ns = duration_ns;
+	),
+
+	TP_printk("ret=%ld duration_ns=%llu", __entry->ret, __entry->duration_ns)
+);
+
+#endif /* _TRACE_CPU_OPV_H */
+
+/* This part must be outside protection */
+#include <trace/define_trace.h>

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Trace events.
+//!
+//! C header: [`include/trace/events/cpu_opv.h`](srctree/include/trace/events/cpu_opv.h)
+
+#[cfg(CONFIG_TRACEPOINTS)]
+use kernel::{
+    bindings,
+    jump_label::static_branch_unlikely, //
+};
+use kernel::{
+    ffi::{
+        c_int,
+        c_long, //
+    },
+    time::{
+        Instant,
+        Monotonic, //
+    },
+};
+
+kernel::declare_trace! {
+    /// # Safety
+    ///
+    /// None.
+    unsafe fn cpu_opv_enter(cnt: c_int, cpu: c_int);
+
+    /// # Safety
+    ///
+    /// None.
+    unsafe fn cpu_opv_exit(ret: c_long, duration_ns: u64);
+}
+
+/// Whether the end of calls is traced.
+#[inline(always)]
+fn exit_enabled() -> bool {
+    #[cfg(CONFIG_TRACEPOINTS)]
+    // SAFETY: C defines the event.
+    unsafe {
+        static_branch_unlikely!(
+            bindings::__tracepoint_cpu_opv_exit,
+            bindings::tracepoint,
+            key
+        )
+    }
+    #[cfg(not(CONFIG_TRACEPOINTS))]
+    false
+}
+
+/// A call that has begun.
+pub(crate) struct Call {
+    start: Option<Instant<Monotonic>>,
+}
+
+/// A call for `cpu` with `cnt` operations begins.
+#[inline(always)]
+pub(crate) fn enter(cnt: c_int, cpu: c_int) -> Call {
+    // SAFETY: Takes values only.
+    unsafe { cpu_opv_enter(cnt, cpu) };
+    Call {
+        start: exit_enabled().then(Instant::now),
+    }
+}
+
+impl Call {
+    /// The call returns `ret`.
+    #[inline(always)]
+    pub(crate) fn exit(self, ret: c_long) {
+        if let Some(start) = self.start {
+            // SAFETY: Takes values only.
+            unsafe { cpu_opv_exit(ret, start.elapsed().as_nanos() as u64) };
+        }
+    }
+}
