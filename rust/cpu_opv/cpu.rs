@@ -29,7 +29,7 @@ use kernel::{
         CpuId, //
     },
     cpumask::Cpumask,
-    error::to_result,
+    migrate::Moved,
     nospec::array_index_nospec,
     preempt::PreemptDisabled,
     prelude::*,
@@ -37,7 +37,7 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// How often a caller goes to the CPU again after it was moved away before it could run there.
+/// How often a caller tries to go to the CPU, if others move it at the same time.
 const RETRIES: usize = 8;
 
 kernel::sync::global_lock! {
@@ -117,8 +117,7 @@ pub(crate) fn allowed(cpu: CpuId) -> bool {
 ///
 /// # Errors
 ///
-/// `EINVAL` if the task must not run there (any more), `EAGAIN` if it was moved away again and
-/// again.
+/// `EINVAL` if the task must not run there (any more), `EAGAIN` if others moved it again and again.
 #[inline]
 pub(crate) fn run_on(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
     if let Some(stopped_at) = run_here(cpu, ops) {
@@ -160,22 +159,26 @@ fn stop_and_run(_: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result
 
             exec::run(&exclusive, ops)
         })
-    })?;
+    })
+    .map_err(|_| EAGAIN)?;
 
     stats::add(Stat::Stopped, 1);
     Ok(stopped_at)
 }
 
 /// Moves the current task to `cpu`, where it waits for its turn, and runs the vector there.
-fn migrate_and_run(_: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
     for _ in 0..RETRIES {
-        // SAFETY: The current task is one of user space, and `cpu` is online.
-        to_result(unsafe { bindings::sched_move_current(cpu.as_u32()) })?;
-        if let Some(stopped_at) = run_here(cpu, ops) {
-            stats::add(Stat::Migrated, 1);
-            return Ok(stopped_at);
+        match Moved::to(cpu, cpus) {
+            Ok(_moved) => {
+                let stopped_at = run_here(cpu, ops).ok_or(EAGAIN)?;
+
+                stats::add(Stat::Migrated, 1);
+                return Ok(stopped_at);
+            }
+            Err(e) if e == EAGAIN || e == ENOENT => stats::add(Stat::Retries, 1),
+            Err(e) => return Err(e),
         }
-        stats::add(Stat::Retries, 1);
     }
     Err(EAGAIN)
 }

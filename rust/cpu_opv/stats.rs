@@ -31,7 +31,7 @@ pub(crate) enum Stat {
     Stopped,
     /// Vectors for CPUs that were offline.
     Offline,
-    /// The caller was moved away from the CPU before it could run the vector.
+    /// The caller could not go to the CPU, because others moved it at the same time.
     Retries,
     /// Calls that failed with `EAGAIN`.
     Again,
