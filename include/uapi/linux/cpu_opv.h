@@ -61,8 +61,9 @@ enum cpu_op_type {
  *		operand may fail, because the address is a guess: the call then
  *		fails with EAGAIN instead of EFAULT
  *
- * All bytes that an operation does not use must be 0. Same layout for 32-bit
- * and 64-bit programs.
+ * All bytes that an operation does not use must be 0. They have names, so that
+ * an initializer that does not mention them clears them: it need not do that
+ * to padding. Same layout for 32-bit and 64-bit programs.
  */
 struct cpu_op {
 	__s32 op;
@@ -73,27 +74,32 @@ struct cpu_op {
 			__u64 b;
 			__u8 expect_fault_a;
 			__u8 expect_fault_b;
+			__u8 __reserved[6];
 		} compare_op;
 		struct {
 			__u64 dst;
 			__u64 src;
 			__u8 expect_fault_dst;
 			__u8 expect_fault_src;
+			__u8 __reserved[6];
 		} memcpy_op;
 		struct {
 			__u64 p;
 			__s64 count;
 			__u8 expect_fault_p;
+			__u8 __reserved[7];
 		} arithmetic_op;
 		struct {
 			__u64 p;
 			__u64 mask;
 			__u8 expect_fault_p;
+			__u8 __reserved[7];
 		} bitwise_op;
 		struct {
 			__u64 p;
 			__u32 bits;
 			__u8 expect_fault_p;
+			__u8 __reserved[11];
 		} shift_op;
 		char __padding[CPU_OP_ARG_LEN_MAX];
 	} u;
