@@ -19,6 +19,12 @@ static inline uint64_t bench_loop(uint64_t n)
 	return bench_count() - start;
 }
 
+/* Lets QEMU go on with another CPU. */
+static inline void bench_relax(void)
+{
+	__asm__ __volatile__("pause" : : : "memory");
+}
+
 /* A system call without the C library's instructions around it. */
 static __always_inline
 long bench_syscall(long nr, long a, long b, long c, long d)

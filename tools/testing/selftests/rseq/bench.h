@@ -13,6 +13,7 @@
 
 #define _GNU_SOURCE
 #include <err.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef __x86_64__
@@ -69,17 +71,49 @@ static inline void bench_realtime(int priority)
 		err(1, "SCHED_FIFO priority %d", priority);
 }
 
+static inline pthread_t bench_thread(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, fn, arg))
+		errx(1, "cannot create a thread");
+	return thread;
+}
+
+/* Lets other CPUs come to rest: what they do on the way into idle counts, too. */
+static inline void bench_rest(void)
+{
+	usleep(100);
+}
+
+/* Returns false if there is no file @path. */
+static inline bool bench_write(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f)
+		return false;
+	if (fputs(text, f) < 0 || fclose(f))
+		err(1, "%s", path);
+	return true;
+}
+
 /* Once, before anything is measured. */
 static inline void bench_init(void)
 {
-	const char *unlimited = "/proc/sys/kernel/sched_rt_runtime_us";
-	FILE *f = fopen(unlimited, "w");
-
-	if (f && (fputs("-1", f) < 0 || fclose(f)))
-		err(1, "%s", unlimited);
+	bench_write("/proc/sys/kernel/sched_rt_runtime_us", "-1");
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		err(1, "mlockall");
 	bench_require_icount();
+}
+
+/* What the shortest system call costs. */
+static __always_inline uint64_t bench_getppid(void)
+{
+	uint64_t start = bench_count();
+
+	bench_syscall(__NR_getppid, 0, 0, 0, 0);
+	return bench_since(start);
 }
 
 static inline int bench_compare(const void *a, const void *b)
@@ -90,16 +124,16 @@ static inline int bench_compare(const void *a, const void *b)
 }
 
 /*
- * Sorts @samples and prints one result: "bench NAME DECILE MEDIAN MAX SAMPLES", all per event when a
- * sample held @events of them.
+ * Sorts @samples and prints one result: "bench NAME DECILE MEDIAN P99 MAX SAMPLES", all per event
+ * when a sample held @events of them. P99 is the value that one sample in a hundred exceeds.
  */
 static inline void bench_report(const char *name, uint64_t *samples, size_t n, unsigned int events)
 {
 	const double per = events;
 
 	qsort(samples, n, sizeof(*samples), bench_compare);
-	printf("bench %s %.1f %.1f %.1f %zu\n", name, samples[n / 10] / per, samples[n / 2] / per,
-	       samples[n - 1] / per, n);
+	printf("bench %s %.1f %.1f %.1f %.1f %zu\n", name, samples[n / 10] / per,
+	       samples[n / 2] / per, samples[(n - 1) * 99 / 100] / per, samples[n - 1] / per, n);
 	fflush(stdout);
 }
 

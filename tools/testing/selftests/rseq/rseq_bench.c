@@ -9,7 +9,6 @@
 #include "rseq_bench.h"
 #include <sys/auxv.h>
 #include <sys/rseq.h>
-#include <sys/syscall.h>
 
 /* Samples of each event for each kind of task. */
 #define ROUNDS				10

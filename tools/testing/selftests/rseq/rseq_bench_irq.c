@@ -5,9 +5,7 @@
  */
 #include "rseq_bench.h"
 #include "rseq_bench-x86.h"
-#include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -144,8 +142,7 @@ static void start(struct preempter *preempter)
 {
 	stop = false;
 	create_timerfd(preempter);
-	if (pthread_create(&preempter->thread, NULL, preempt, preempter))
-		errx(1, "cannot create a thread");
+	preempter->thread = bench_thread(preempt, preempter);
 	usleep(1000);	/* it begins to wait for the timer */
 }
 
@@ -192,9 +189,10 @@ uint64_t sample_preemption(const struct event *event)
 void setup_slice(void)
 {
 	const char *path = "/sys/kernel/debug/rseq/slice_ext_nsec";
-	FILE *f = fopen(path, "w");
+	char text[16];
 
-	if (!f || fprintf(f, "%d", SLICE_EXTENSION) < 0 || fclose(f))
+	snprintf(text, sizeof(text), "%d", SLICE_EXTENSION);
+	if (!bench_write(path, text))
 		err(1, "%s", path);
 	setup_preemption();
 }
@@ -239,7 +237,7 @@ uint64_t sample_forced_migration(const struct event *event)
 
 	if (sched_getcpu() == cpu)
 		errx(1, "%s: not migrated", event->name);
-	usleep(100);	/* the CPU that was left comes to rest */
+	bench_rest();
 	return others;
 }
 

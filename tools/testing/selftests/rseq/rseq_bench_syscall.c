@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Events that the task brings about by a system call: the kernel is left by that call's exit. */
 #include "rseq_bench.h"
-#include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
 
 uint64_t sample_syscall(const struct event *event)
 {
-	uint64_t start = bench_count();
-
-	bench_syscall(__NR_getppid, 0, 0, 0, 0);
-	return bench_since(start);
+	return bench_getppid();
 }
 
 uint64_t sample_registration(const struct event *event)
@@ -64,8 +59,7 @@ void setup_yield(void)
 {
 	stop = false;
 	yielding = false;
-	if (pthread_create(&yielder, NULL, yield, NULL))
-		errx(1, "cannot create a thread");
+	yielder = bench_thread(yield, NULL);
 	while (!__atomic_load_n(&yielding, __ATOMIC_RELAXED))
 		sched_yield();
 }
@@ -97,6 +91,6 @@ uint64_t sample_migration(const struct event *event)
 	start = bench_since(start);
 	if (sched_getcpu() != cpu)
 		errx(1, "%s: not migrated", event->name);
-	usleep(100);	/* the CPU that was left comes to rest */
+	bench_rest();
 	return start;
 }
