@@ -37,7 +37,7 @@ use kernel::{
     types::NotThreadSafe, //
 };
 
-/// How often a caller tries to go to the CPU, if others move it at the same time.
+/// How often a caller tries to go to the CPU, if its mask changes meanwhile.
 const RETRIES: usize = 8;
 
 kernel::sync::global_lock! {
@@ -117,7 +117,7 @@ pub(crate) fn allowed(cpu: CpuId) -> bool {
 ///
 /// # Errors
 ///
-/// `EINVAL` if the task must not run there (any more), `EAGAIN` if others moved it again and again.
+/// `EINVAL` if the task must not run there (any more), `EAGAIN` if it could not go there again and again.
 #[inline]
 pub(crate) fn run_on(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
     if let Some(stopped_at) = run_here(cpu, ops) {
@@ -176,7 +176,7 @@ fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> 
                 stats::add(Stat::Migrated, 1);
                 return Ok(stopped_at);
             }
-            Err(e) if e == EAGAIN || e == ENOENT => stats::add(Stat::Retries, 1),
+            Err(e) if e == EAGAIN => stats::add(Stat::Retries, 1),
             Err(e) => return Err(e),
         }
     }

@@ -66,6 +66,21 @@ impl Mapped<'_> {
     pub(crate) fn as_ptr(self) -> *mut u8 {
         self.0.as_ptr()
     }
+
+    /// Has the CPU load the operand, of `len` bytes, into its caches, so that the section with
+    /// preemption off does not wait for memory.
+    #[inline(always)]
+    fn touch(self, len: usize) {
+        const LINE: usize = 64;
+
+        let mut at = 0;
+        while at < len {
+            // SAFETY: By the type invariant the byte is there.
+            unsafe { self.as_ptr().add(at).read_volatile() };
+            // OVERFLOW: Operands are not longer than a page.
+            at += LINE;
+        }
+    }
 }
 
 /// The contiguous mapping of the operands of a vector that need one.
@@ -91,6 +106,16 @@ impl<'p> Mapping<'p> {
         } else {
             Ok(None)
         }
+    }
+
+    /// The address of the pages of `operand`, which come after the first `pages` that operands before
+    /// it took.
+    #[inline(never)]
+    fn take(&self, operand: PagesOf, pages: &mut usize) -> Option<*mut u8> {
+        let start = *pages * PAGE_SIZE;
+
+        *pages += operand.numbers().count();
+        (*pages <= self.pages).then(|| self.map.as_ptr().wrapping_byte_add(start).cast())
     }
 
     #[inline(never)]
@@ -148,46 +173,28 @@ pub(crate) fn resolve<'p>(
     let mut operands = pinned.plan().operands().iter();
     let mut mapped_pages = 0;
 
-    let mut start = || {
-        let operand = *operands.next()?;
-        if !needs_mapping(operand) {
-            return Some(pinned.page(operand.first)?.address());
-        }
-
-        let mapping = mapping?;
-        let first = mapped_pages;
-        mapped_pages += operand.numbers().count();
-        // The pages of the operand have to be in the mapping.
-        (mapped_pages <= mapping.pages)
-            .then(|| mapping.map.as_ptr().wrapping_byte_add(first * PAGE_SIZE))
-    };
     let mut find = |User { addr, .. }, len| {
         let ptr = if len == 0 {
             NonNull::dangling()
         } else {
-            NonNull::new(start()?.wrapping_byte_add(addr & !PAGE_MASK).cast())?
+            let operand = *operands.next()?;
+            let start = if !needs_mapping(operand) {
+                pinned.address(operand.first)?
+            } else {
+                mapping?.take(operand, &mut mapped_pages)?
+            };
+
+            NonNull::new(start.wrapping_add(addr & !PAGE_MASK))?
         };
 
-        // SAFETY: The page or the pages of the operand are mapped from `start()` on, for as long as
+        // SAFETY: The page or the pages of the operand are mapped from `start` on, for as long as
         // `pinned` and `mapping` are borrowed.
-        Some(unsafe { Mapped::new(ptr) })
+        let operand = unsafe { Mapped::new(ptr) };
+        operand.touch(len);
+        Some(operand)
     };
     for op in ops {
         mapped.push(op.try_map(&mut find)?)?;
     }
     Some(())
-}
-
-/// Has the CPU load the operands of `ops` into its caches, so that the section with preemption off
-/// does not wait for memory.
-#[inline]
-pub(crate) fn touch(ops: &[Op<Mapped<'_>>]) {
-    const LINE: usize = 64;
-
-    for operand in ops.iter().flat_map(Op::operands) {
-        for at in (0..operand.len).step_by(LINE) {
-            // SAFETY: By the invariants of `Mapped` the byte is there.
-            unsafe { operand.at.as_ptr().add(at).read_volatile() };
-        }
-    }
 }

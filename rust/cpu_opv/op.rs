@@ -89,26 +89,30 @@ pub(crate) enum Op<A> {
     Barrier,
 }
 
-/// An operand of an operation.
-pub(crate) struct Operand<A> {
-    pub(crate) at: A,
-    pub(crate) len: usize,
-    pub(crate) write: bool,
-}
-
 impl<A: Copy> Op<A> {
-    /// The operands, in the order in which their errors count.
-    #[inline]
-    pub(crate) fn operands(&self) -> impl Iterator<Item = Operand<A>> {
-        let operand = |at, len, write| Some(Operand { at, len, write });
-        let both = match *self {
-            Self::Compare { a, b, len, .. } => [operand(a, len, false), operand(b, len, false)],
-            Self::Copy { dst, src, len, .. } => [operand(dst, len, true), operand(src, len, false)],
-            Self::Update { p, width, .. } => [operand(p, width.bytes(), true), None],
-            Self::Barrier => [None, None],
-        };
+    /// Calls `f` with each operand, its length and whether it is written, in the order in which their
+    /// errors count, until it returns `None`.
+    #[inline(always)]
+    pub(crate) fn try_for_each(
+        &self,
+        mut f: impl FnMut(A, usize, bool) -> Option<()>,
+    ) -> Option<()> {
+        match *self {
+            Self::Compare { a, b, len, .. } => f(a, len, false).and_then(|()| f(b, len, false)),
+            Self::Copy { dst, src, len, .. } => f(dst, len, true).and_then(|()| f(src, len, false)),
+            Self::Update { p, width, .. } => f(p, width.bytes(), true),
+            Self::Barrier => Some(()),
+        }
+    }
 
-        both.into_iter().flatten()
+    /// How many bytes count towards the limit of the vector.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        match *self {
+            Self::Compare { len, .. } | Self::Copy { len, .. } => len,
+            Self::Update { width, .. } => width.bytes(),
+            Self::Barrier => 0,
+        }
     }
 
     /// The same operation with its operands, in order, at the addresses that `f` returns.
@@ -160,7 +164,7 @@ impl Op<User> {
     ///
     /// `EINVAL` if the op code is none, the length, number of bits or alignment is not one that the
     /// operation can have, or a byte that it does not use is not zero.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(raw: &RawOp) -> Result<Self> {
         let op = match raw.op {
             abi::COMPARE_EQ | abi::COMPARE_NE => {
@@ -260,15 +264,6 @@ fn shift(raw: &RawOp, update: fn(u32) -> Update) -> Result<Op<User>> {
 /// Operations that run one after the other.
 pub(crate) type Vector<A> = ArrayVec<Op<A>, VEC_LEN_MAX>;
 
-/// How many bytes the operations have, barriers apart.
-#[inline]
-pub(crate) fn bytes<A: Copy>(ops: &[Op<A>]) -> usize {
-    ops.iter()
-        .filter_map(|op| op.operands().next())
-        .map(|operand| operand.len)
-        .sum()
-}
-
 /// Checks all of `raw`, and appends it to `vector`.
 ///
 /// # Errors
@@ -276,10 +271,16 @@ pub(crate) fn bytes<A: Copy>(ops: &[Op<A>]) -> usize {
 /// `EINVAL` if there are too many, or one is not valid, or all together have too many bytes.
 #[inline]
 pub(crate) fn decode(raw: &[RawOp], vector: &mut Vector<User>) -> Result {
+    let mut bytes = 0;
+
     for raw in raw {
         vector.push(Op::decode(raw)?).ok_or(EINVAL)?;
+        if raw.op != abi::MB {
+            // OVERFLOW: At most `VEC_LEN_MAX * DATA_LEN_MAX`.
+            bytes += raw.len as usize;
+        }
     }
-    if bytes(vector) > VEC_DATA_LEN_MAX {
+    if bytes > VEC_DATA_LEN_MAX {
         return Err(EINVAL);
     }
     Ok(())

@@ -12,6 +12,7 @@
 
 use crate::{
     abi::PAGES_MAX,
+    array_vec::ArrayVec,
     op::{
         Op,
         User, //
@@ -43,13 +44,20 @@ use kernel::{
     uaccess::UserPtr, //
 };
 
-/// Room for the pages of a vector.
-pub(crate) struct Slots([Slot; PAGES_MAX]);
+/// Room for the pages of a vector: large, so it stays where it is.
+pub(crate) struct Room {
+    slots: [Slot; PAGES_MAX],
+    /// The address and the place of each page, by its number in the plan.
+    pages: ArrayVec<(*mut u8, u8), PAGES_MAX>,
+}
 
-impl Slots {
+impl Room {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self([const { Slot::uninit() }; PAGES_MAX])
+        Self {
+            slots: [const { Slot::uninit() }; PAGES_MAX],
+            pages: ArrayVec::new(),
+        }
     }
 }
 
@@ -58,82 +66,89 @@ pub(crate) struct Pinned<'a> {
     plan: &'a Plan,
     written: PinnedPages<'a>,
     read: PinnedPages<'a>,
-    /// Where page numbers of the plan are: an index of `written` or `read`.
-    ranks: [u8; PAGES_MAX],
+    /// The address and the place of each page, by its number in the plan.
+    pages: &'a mut ArrayVec<(*mut u8, u8), PAGES_MAX>,
 }
 
 impl<'a> Pinned<'a> {
-    /// Pins all pages of `plan`. May sleep; a fatal signal ends that.
+    /// None of the pages of `plan` yet, of which as many as `plan` has fit in `room`.
+    #[inline(always)]
+    pub(crate) fn new(plan: &'a Plan, room: &'a mut Room) -> Self {
+        let writes = plan.pages().iter().filter(|page| page.write).count();
+        let (slots, rest) = room.slots.split_at_mut(writes.min(PAGES_MAX));
+
+        Self {
+            plan,
+            written: PinnedPages::new(slots, Access::Write),
+            read: PinnedPages::new(rest, Access::Read),
+            pages: &mut room.pages,
+        }
+    }
+
+    /// Pins all pages of the plan. May sleep; a fatal signal ends that.
     ///
     /// # Errors
     ///
     /// `EFAULT` if a page cannot be accessed as the plan wants; `ENOMEM`; `EINTR`.
     #[inline]
-    pub(crate) fn new(plan: &'a Plan, slots: &'a mut Slots) -> Result<Self> {
-        let mut ranks = [0; PAGES_MAX];
-        let (mut writes, mut reads) = (0, 0);
-        for (rank, page) in ranks.iter_mut().zip(plan.pages()) {
-            let next = if page.write { &mut writes } else { &mut reads };
-
-            *rank = *next;
-            // OVERFLOW: There are at most `PAGES_MAX` pages.
-            *next += 1;
+    pub(crate) fn pin(&mut self) -> Result {
+        for (start, count) in self.plan.runs(true) {
+            pin(&mut self.written, start, count)?;
         }
-        let (slots, rest) = slots.0.split_at_mut_checked(writes.into()).ok_or(EINVAL)?;
-        let mut this = Self {
-            plan,
-            written: PinnedPages::new(slots, Access::Write),
-            read: PinnedPages::new(rest, Access::Read),
-            ranks,
-        };
-
-        for (start, count) in plan.runs(true) {
-            pin(&mut this.written, start, count)?;
+        for (start, count) in self.plan.runs(false) {
+            pin(&mut self.read, start, count)?;
         }
-        for (start, count) in plan.runs(false) {
-            pin(&mut this.read, start, count)?;
-        }
-        this.break_sharing()?;
-        Ok(this)
+        self.locate().ok_or(EFAULT)?
     }
 
-    /// Has the process get its own copy of pages that it would copy when it writes to them.
+    /// Notes where the pages of the plan are. Those that the process would copy when it writes to
+    /// them are copied first.
     #[inline]
-    fn break_sharing(&mut self) -> Result {
-        for index in 0..self.read.len() {
-            if self
-                .read
-                .get(index)
-                .is_some_and(|page| !page.is_anonymous())
-            {
-                self.break_sharing_of(index)?;
-            }
-        }
-        Ok(())
-    }
+    fn locate(&mut self) -> Option<Result> {
+        let (mut writes, mut reads) = (0_u8, 0_u8);
 
-    #[cold]
-    fn break_sharing_of(&mut self, index: usize) -> Result {
-        let mut read = self.plan.pages().iter().filter(|page| !page.write);
-        let addr = read.nth(index).ok_or(EINVAL)?.addr;
+        for page in self.plan.pages() {
+            // OVERFLOW: There are at most `PAGES_MAX` pages.
+            let (rank, pinned) = if page.write {
+                let rank = writes;
 
-        if copied_on_write(addr) {
-            self.read.copy_on_write(index, addr)?;
+                writes += 1;
+                (rank, self.written.get(rank.into())?)
+            } else {
+                let rank = reads;
+
+                reads += 1;
+                if !self.read.get(rank.into())?.is_anonymous() {
+                    if let Err(e) = unshare(&mut self.read, rank.into(), page.addr) {
+                        return Some(Err(e));
+                    }
+                }
+                (rank, self.read.get(rank.into())?)
+            };
+
+            self.pages.push((pinned.address().cast(), rank))?;
         }
-        Ok(())
+        Some(Ok(()))
     }
 
     /// The page that has `number` in the plan.
     #[inline]
     pub(crate) fn page(&self, number: u8) -> Option<PinnedPage<'_>> {
-        let number = usize::from(number);
-        let rank = usize::from(*self.ranks.get(number)?);
+        let (_, rank) = *self.pages.get(usize::from(number))?;
 
-        if self.plan.pages().get(number)?.write {
-            self.written.get(rank)
+        if self.plan.pages().get(usize::from(number))?.write {
+            self.written.get(rank.into())
         } else {
-            self.read.get(rank)
+            self.read.get(rank.into())
         }
+    }
+
+    /// Where the kernel has that page mapped.
+    #[inline]
+    pub(crate) fn address(&self, number: u8) -> Option<*mut u8> {
+        self.pages
+            .get(usize::from(number))
+            .map(|&(address, _)| address)
     }
 
     /// The plan that this follows.
@@ -162,6 +177,16 @@ fn pin(pages: &mut PinnedPages<'_>, start: usize, count: usize) -> Result {
     result
 }
 
+/// Has the process get its own copy of page `index` of `read`, which is at `addr`, if it would when it
+/// writes to it.
+#[cold]
+fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
+    if copied_on_write(addr) {
+        read.copy_on_write(index, addr)?;
+    }
+    Ok(())
+}
+
 /// Whether what the process writes at `addr` goes to a copy of the page that is there.
 ///
 /// If nothing is mapped there any more, the process is changing its memory under the call; then it
@@ -185,22 +210,26 @@ fn copied_on_write(addr: usize) -> bool {
 /// Pages are pinned once for all operands that lie in them, so a failure does not tell which.
 #[cold]
 pub(crate) fn find_error(ops: &[Op<User>]) -> Error {
-    for operand in ops.iter().flat_map(Op::operands) {
-        let User { addr, expect_fault } = operand.at;
-        let access = if operand.write {
-            Access::Write
-        } else {
-            Access::Read
-        };
-
-        match access_once(addr, operand.len, access) {
-            Ok(()) => (),
-            Err(e) if e == EFAULT && expect_fault => return EAGAIN,
-            Err(e) => return e,
-        }
-    }
     // It was changed in the meantime.
-    EAGAIN
+    let mut error = EAGAIN;
+    let mut check = |User { addr, expect_fault }, len, write| {
+        let access = if write { Access::Write } else { Access::Read };
+
+        match access_once(addr, len, access) {
+            Ok(()) => Some(()),
+            Err(e) => {
+                error = if e == EFAULT && expect_fault {
+                    EAGAIN
+                } else {
+                    e
+                };
+                None
+            }
+        }
+    };
+
+    ops.iter().try_for_each(|op| op.try_for_each(&mut check));
+    error
 }
 
 /// Whether an operand in user memory can be accessed now.

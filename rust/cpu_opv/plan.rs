@@ -76,40 +76,44 @@ impl Plan {
         is_user: impl Fn(usize, usize) -> bool,
     ) -> Option<()> {
         let mut index = Index::new();
-
-        for operand in ops.iter().flat_map(Op::operands) {
-            let addr = operand.at.addr;
-
-            if !is_user(addr, operand.len) {
-                return None;
-            }
-            let Some(last) = operand.len.checked_sub(1) else {
-                continue;
+        let mut operand = |User { addr, .. }, len: usize, write| {
+            let Some(last) = len.checked_sub(1) else {
+                return is_user(addr, 0).then_some(());
             };
-            // OVERFLOW: `is_user` would be false.
-            let last = addr.wrapping_add(last) & PAGE_MASK;
+            let last = addr.checked_add(last)? & PAGE_MASK;
             let addr = addr & PAGE_MASK;
 
-            let first = self.page(&mut index, addr, operand.write)?;
+            let first = self.page(&mut index, addr, write, &is_user)?;
             let last = if last == addr {
                 first
             } else {
-                self.page(&mut index, last, operand.write)?
+                self.page(&mut index, last, write, &is_user)?
             };
-            self.operands.push(PagesOf { first, last })?;
-        }
-        Some(())
+            self.operands.push(PagesOf { first, last })
+        };
+
+        ops.iter().try_for_each(|op| op.try_for_each(&mut operand))
     }
 
     /// The number of the page at `addr`.
-    #[inline]
-    fn page(&mut self, index: &mut Index, addr: usize, write: bool) -> Option<u8> {
-        let (slot, known) = index.find(addr, &self.pages)?;
-        if let Some(number) = known {
-            self.pages.get_mut(usize::from(number))?.write |= write;
-            return Some(number);
+    #[inline(always)]
+    fn page(
+        &mut self,
+        index: &mut Index,
+        addr: usize,
+        write: bool,
+        is_user: impl Fn(usize, usize) -> bool,
+    ) -> Option<u8> {
+        let slot = index.find(addr, &self.pages)?;
+        if let Some(known) = self.pages.get_mut(usize::from(*slot)) {
+            known.write |= write;
+            return Some(*slot);
         }
 
+        // User space ends with a page.
+        if !is_user(addr, PAGE_SIZE) {
+            return None;
+        }
         *slot = u8::try_from(self.pages.len()).ok()?;
         self.pages.push(UserPage { addr, write })?;
         Some(*slot)
@@ -168,21 +172,22 @@ impl Index {
         Self([Self::EMPTY; Self::SIZE])
     }
 
-    /// The slot for `addr`, and the number in it if that page is known.
-    #[inline]
-    fn find(&mut self, addr: usize, pages: &[UserPage]) -> Option<(&mut u8, Option<u8>)> {
-        let mut at = addr >> PAGE_SHIFT;
+    /// The slot for the page at `addr`: with its number, or else one that is of no page.
+    #[inline(always)]
+    fn find(&mut self, addr: usize, pages: &[UserPage]) -> Option<&mut u8> {
+        let start = addr >> PAGE_SHIFT;
 
         // There is an empty slot in between.
-        for _ in 0..Self::SIZE {
-            let number = self.0[at % Self::SIZE];
-            if number == Self::EMPTY {
-                return Some((&mut self.0[at % Self::SIZE], None));
+        for at in 0..Self::SIZE {
+            let at = start.wrapping_add(at) % Self::SIZE;
+            let number = self.0[at];
+
+            if pages
+                .get(usize::from(number))
+                .is_none_or(|page| page.addr == addr)
+            {
+                return Some(&mut self.0[at]);
             }
-            if pages.get(usize::from(number))?.addr == addr {
-                return Some((&mut self.0[at % Self::SIZE], Some(number)));
-            }
-            at = at.wrapping_add(1);
         }
         None
     }

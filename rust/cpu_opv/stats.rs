@@ -31,7 +31,7 @@ pub(crate) enum Stat {
     Stopped,
     /// Vectors for CPUs that were offline.
     Offline,
-    /// The caller could not go to the CPU, because others moved it at the same time.
+    /// The caller could not go to the CPU, and tried again.
     Retries,
     /// Calls that failed with `EAGAIN`.
     Again,

@@ -21,7 +21,7 @@ use crate::{
     pages::{
         self,
         Pinned,
-        Slots, //
+        Room, //
     },
     plan::Plan,
     stats::{
@@ -130,8 +130,9 @@ fn run(ops: &[Op<User>], cpu: CpuId) -> Result<c_int> {
     plan.make(ops, pages::is_user)
         .ok_or_else(|| pages::find_error(ops))?;
 
-    let mut slots = Slots::new();
-    let pinned = Pinned::new(&plan, &mut slots).map_err(|e| {
+    let mut room = Room::new();
+    let mut pinned = Pinned::new(&plan, &mut room);
+    pinned.pin().map_err(|e| {
         // Other errors belong to no operand.
         if e == EFAULT {
             pages::find_error(ops)
@@ -142,10 +143,9 @@ fn run(ops: &[Op<User>], cpu: CpuId) -> Result<c_int> {
     let mapping = Mapping::new(&pinned)?;
     let mut mapped = Vector::new();
     map::resolve(ops, &pinned, mapping.as_ref(), &mut mapped).ok_or(EFAULT)?;
-    map::touch(&mapped);
 
     let stopped_at = cpu::run_on(cpu, &mapped)?;
     stats::add(Stat::Operations, ops.len());
-    stats::add(Stat::Bytes, op::bytes(ops));
+    stats::add(Stat::Bytes, ops.iter().map(Op::bytes).sum());
     Ok(stopped_at)
 }

@@ -34,8 +34,8 @@ impl<'a> Moved<'a> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the affinity mask does not have `cpu`, or the CPU is offline; `EAGAIN` or
-    /// `ENOENT` if the task was moved or put to sleep at the same time: it is worth another try.
+    /// `EINVAL` if the affinity mask does not have `cpu`, or the CPU is offline; `EAGAIN` if the mask
+    /// changed at the same time, or the task slept: it is worth another try.
     pub fn to(cpu: CpuId, cpus: &'a CpusReadGuard) -> Result<Self> {
         if !cpus.is_online(cpu) {
             return Err(EINVAL);
