@@ -189,7 +189,8 @@ FIXTURE_SETUP(exclusion)
 	what = variant->what;
 	/* One list, so that all threads use it. */
 	data = percpu_create(target, target);
-	ASSERT_NE(data, NULL);
+	ASSERT_TRUE(data != NULL);
+	percpu_start(data);
 }
 
 FIXTURE_TEARDOWN(exclusion)

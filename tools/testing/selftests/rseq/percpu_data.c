@@ -100,6 +100,8 @@ static int complete(struct percpu_worker *w,
 		    int (*attempt)(struct percpu_worker *w, struct percpu_slot *slot, int cpu,
 				   void *arg), void *arg)
 {
+	const int max_failures = w->max_failures ?: MAX_FAILURES;
+
 	for (int failures = 0; ; ) {
 		int none = 0, cpu = w->where(w), ret = EINVAL;
 
@@ -113,7 +115,7 @@ static int complete(struct percpu_worker *w,
 		}
 		w->sums.retries += ret == EAGAIN;
 		w->sums.refusals += ret == EINVAL;
-		if ((ret == EAGAIN || ret == EINVAL) && failures++ < MAX_FAILURES)
+		if ((ret == EAGAIN || ret == EINVAL) && failures++ < max_failures)
 			continue;
 		__atomic_compare_exchange_n(&w->data->error, &none, ret, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);
@@ -206,8 +208,12 @@ struct percpu_data *percpu_create(int first, int last)
 			data->nodes++;
 		}
 	}
-	clock_gettime(CLOCK_MONOTONIC, &data->start);
 	return data;
+}
+
+void percpu_start(struct percpu_data *data)
+{
+	clock_gettime(CLOCK_MONOTONIC, &data->start);
 }
 
 bool percpu_go_on(const struct percpu_data *data, bool enough)

@@ -88,12 +88,16 @@ struct percpu_worker {
 	const struct percpu_ops *ops;
 	struct percpu_data *data;
 	int (*where)(struct percpu_worker *w);	/* the CPU for the next attempt */
+	int max_failures;		/* of one operation, one after the other; 0: many */
 	unsigned int seed;
 	struct percpu_sums sums;
 };
 
 /* NULL if there is no memory. Lists of CPUs from @first to @last get nodes. */
 struct percpu_data *percpu_create(int first, int last);
+
+/* Before the first round, where percpu_go_on() is used. */
+void percpu_start(struct percpu_data *data);
 
 /*
  * Whether to do another round: not if that was @enough, unless it took so little time that

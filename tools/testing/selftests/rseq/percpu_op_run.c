@@ -183,6 +183,7 @@ static bool run(struct percpu_data *data, const cpu_set_t *allowed)
 	struct sigaction sa = { .sa_handler = on_timer, .sa_flags = SA_RESTART };
 	pthread_t mover;
 
+	percpu_start(data);
 	pthread_barrier_init(&all_here, NULL, NR_THREADS);
 	sigaction(SIGUSR1, &sa, NULL);
 	for (int i = 0; i < NR_THREADS; i++) {
