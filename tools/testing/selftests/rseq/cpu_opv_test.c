@@ -40,7 +40,7 @@ static void run(struct __test_metadata *_metadata, void (*test)(void))
 }
 
 #define OPV_TEST(name)				\
-	TEST_F(cpu_opv, name)			\
+	TEST_F_TIMEOUT(cpu_opv, name, 120)	\
 	{					\
 		run(_metadata, test_##name);	\
 	}
@@ -87,6 +87,9 @@ OPV_TEST(block_device)
 OPV_TEST(swapped)
 OPV_TEST(ksm)
 OPV_TEST(userfaultfd)
+OPV_TEST(coherent)
+OPV_TEST(unmapping)
+OPV_TEST(no_memory)
 
 /* What is refused before the CPU matters. */
 FIXTURE(refused) {

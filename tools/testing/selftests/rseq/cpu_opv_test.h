@@ -188,4 +188,11 @@ void test_swapped(void);
 void test_ksm(void);
 void test_userfaultfd(void);
 
+/* cpu_opv_coherence.c */
+void test_coherent(void);
+void test_unmapping(void);
+
+/* cpu_opv_fail.c */
+void test_no_memory(void);
+
 #endif /* CPU_OPV_TEST_H */
