@@ -45,7 +45,7 @@ const struct vector *find_vector(const char *name);
  * @name: as reported
  * @cpus: of one call after the other; a sample is a call for each
  * @nr_cpus: how many those are
- * @samples: how many to take
+ * @samples: how many to take at most
  * @setup: called before the first sample, or NULL
  * @teardown: called after the last sample, or NULL
  */

@@ -71,7 +71,6 @@ static void take_online(void)
 	usleep(10000);
 }
 
-/* The spinner makes a call take as long as a time slice, when the caller waits for its turn. */
 const struct place places[] = {
 	{ "local", { HOME }, 1, MAX_SAMPLES, NULL, NULL },
 	{ "remote-idle", { AWAY }, 1, 200, NULL, NULL },

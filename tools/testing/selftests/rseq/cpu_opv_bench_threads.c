@@ -5,8 +5,8 @@
 #include <time.h>
 
 #define MAX_THREADS	64
-#define ROUNDS		5
-#define ROUND_SECONDS	1
+#define ROUNDS		15
+#define ROUND_USECS	500000
 
 static const unsigned int crowds[] = { 2, 8, MAX_THREADS };
 
@@ -63,7 +63,7 @@ static uint64_t sample(unsigned int n)
 	}
 	pthread_barrier_wait(&start);
 	begin = now();
-	sleep(ROUND_SECONDS);
+	usleep(ROUND_USECS);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < n; i++) {
 		pthread_join(workers[i].thread, NULL);
