@@ -151,8 +151,8 @@ fn run_elsewhere(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
 }
 
 /// Has the stopper thread of `cpu` run the vector.
-fn stop_and_run(_: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
-    let stopped_at = stop_one_cpu(cpu, &|| {
+fn stop_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+    let stopped_at = stop_one_cpu(cpus, cpu, &|| {
         stats::time_section(|| {
             // SAFETY: This is called by it.
             let exclusive = unsafe { Exclusive::in_stopper() };
@@ -160,7 +160,7 @@ fn stop_and_run(_: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result
             exec::run(&exclusive, ops)
         })
     })
-    .map_err(|_| EAGAIN)?;
+    .ok_or(EAGAIN)?;
 
     stats::add(Stat::Stopped, 1);
     Ok(stopped_at)
