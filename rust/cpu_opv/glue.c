@@ -66,7 +66,7 @@ static int sysctl_remote(const struct ctl_table *table, int write, void *buffer,
 {
 	/* Longer than any name, so that what is cut off is none. */
 	char name[16];
-	struct ctl_table copy = { .data = name, .maxlen = sizeof(name) };
+	const struct ctl_table copy = { .data = name, .maxlen = sizeof(name) };
 	int ret;
 
 	strscpy(name, remote_names[READ_ONCE(cpu_opv_remote)]);
@@ -83,12 +83,16 @@ static int max_vmap_max = 4096;
 static int sysctl_max_vmap(const struct ctl_table *table, int write, void *buffer, size_t *lenp,
 			   loff_t *ppos)
 {
-	struct ctl_table copy = *table;
 	int ret, new;
+	const struct ctl_table copy = {
+		.data	= &new,
+		.maxlen	= sizeof(new),
+		.extra1	= table->extra1,
+		.extra2	= table->extra2,
+	};
 
 	guard(mutex)(&sysctl_lock);
 	new = max_vmap;
-	copy.data = &new;
 	ret = proc_dointvec_minmax(&copy, write, buffer, lenp, ppos);
 	if (ret || !write)
 		return ret;
