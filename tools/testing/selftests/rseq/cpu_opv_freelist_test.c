@@ -312,7 +312,7 @@ TEST_F_TIMEOUT(hotplug, to_and_fro, 60)
 	EXPECT_STREQ(percpu_check(data), "");
 	TH_LOG("%ld nodes moved, the CPU went offline %d times", moved, rounds);
 	EXPECT_GT(rounds, 0);
-	EXPECT_GT(moved, PERCPU_NODES);
+	EXPECT_GT(moved, 0);
 }
 
 int main(int argc, char **argv)

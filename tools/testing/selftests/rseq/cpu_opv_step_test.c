@@ -46,6 +46,7 @@ static __attribute__((noinline)) int work(const char *by)
 		.max_failures = ATTEMPTS,
 	};
 	const char *wrong;
+	bool stuck;
 
 	if (!w.data || rseq_register_current_thread())
 		return KSFT_SKIP;
@@ -53,15 +54,13 @@ static __attribute__((noinline)) int work(const char *by)
 		if (!percpu_round(&w, kinds[i % ARRAY_SIZE(kinds)]))
 			break;
 	}
-	printf("# %s: %ld of %d rounds; %ld restartable sequences, %ld of them aborted\n", by,
-	       w.sums.rounds, rounds, percpu_used.tries, percpu_used.aborts);
-	if (w.data->error == EAGAIN)
-		return STUCK;
 	percpu_account(&w);
-	wrong = percpu_check(w.data);
-	if (*wrong)
-		printf("# %s\n", wrong);
-	return *wrong || w.sums.rounds != rounds ? KSFT_FAIL : KSFT_PASS;
+	stuck = w.data->error == EAGAIN;
+	wrong = stuck ? "then stuck" : percpu_check(w.data);
+	printf("# %s: %ld of %d changes made, %s; %ld restartable sequences, %ld of them aborted\n",
+	       by, w.sums.rounds, rounds, *wrong ? wrong : "all exact", percpu_used.tries,
+	       percpu_used.aborts);
+	return stuck ? STUCK : *wrong ? KSFT_FAIL : KSFT_PASS;
 }
 
 FIXTURE(step) {

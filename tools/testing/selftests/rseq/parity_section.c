@@ -14,6 +14,7 @@
 #ifdef __x86_64__
 /* %rdi: area, %rsi: descriptor, %edx: trigger, %rcx: struct run */
 # define RUN		"%r8"
+# define TRIGGER	"%edx"
 # define ENTER		"movq %rcx, %r8\n movq %rsi, 8(%rdi)\n"
 # define GETPID		"movl $39, %eax\n syscall\n"
 # define LOAD_ADDRESS	"movq 8(%r8), %rax\n"
@@ -21,10 +22,10 @@
 #else
 /* The same on the stack; the descriptor's low word is stored last. */
 # define RUN		"%ecx"
+# define TRIGGER	"16(%esp)"
 # define ENTER		"movl 4(%esp), %eax\n movl 20(%esp), %ecx\n"	\
 			"movl 12(%esp), %edx\n movl %edx, 12(%eax)\n"	\
-			"movl 8(%esp), %edx\n movl %edx, 8(%eax)\n"	\
-			"movl 16(%esp), %edx\n"
+			"movl 8(%esp), %edx\n movl %edx, 8(%eax)\n"
 # define GETPID		"movl $20, %eax\n int $0x80\n"
 # define LOAD_ADDRESS	"movl 8(%ecx), %eax\n"
 # define LOAD		"movb (%eax), %al\n"
@@ -44,10 +45,10 @@ asm(".text\n"
 	ENTER
 	LABEL(parity_cs_start)
 	"movl $1, (" RUN ")\n"
-	"cmpl $1, %edx\n je parity_cs_ud2\n"
-	"cmpl $2, %edx\n je 2f\n"
-	"cmpl $3, %edx\n je parity_cs_spin\n"
-	"cmpl $4, %edx\n je 4f\n"
+	"cmpl $1, " TRIGGER "\n je parity_cs_ud2\n"
+	"cmpl $2, " TRIGGER "\n je 2f\n"
+	"cmpl $3, " TRIGGER "\n je parity_cs_spin\n"
+	"cmpl $4, " TRIGGER "\n je 4f\n"
 	"jmp parity_cs_commit\n"
 	LABEL(parity_cs_ud2)
 	"ud2\n"
