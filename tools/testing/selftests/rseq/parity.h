@@ -138,6 +138,7 @@ extern struct run *run;
 
 /* parity_setup.c */
 int set_up(void);
+void tear_down(void);
 void find_facts(void);
 int arena_fd(void);
 void *arena_map(int fd);
@@ -218,6 +219,8 @@ bool read_stats(long val[NR_STATS]);
 long stat_of(const char *name);
 int write_file(const char *path, const char *text);
 int set_debug(bool on);
+int stop_fair_servers(void);
+void restart_fair_servers(void);
 
 extern const struct test_group register_group, unregister_group, section_group, area_group;
 extern const struct test_group ids_group, event_group, task_group, prctl_group, slice_group;

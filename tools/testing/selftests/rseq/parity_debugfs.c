@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* debugfs rseq/: statistics and the debug switch. */
+/* debugfs: statistics and the debug switch of rseq/, the fair servers of sched/. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include "parity.h"
 
 #define DEBUGFS		"/sys/kernel/debug"
+#define FAIR_SERVER	DEBUGFS "/sched/fair_server/cpu%d/runtime"
 
 const char debug_file[] = DEBUGFS "/rseq/debug";
 const char slice_ext_file[] = DEBUGFS "/rseq/slice_ext_nsec";
@@ -22,6 +23,12 @@ const char *const stat_names[NR_STATS] = {
 };
 
 static int stats_fd = -1;
+
+/* Fair servers that were switched off, and the runtime that they had. */
+static struct {
+	char path[80];
+	char runtime[24];
+} servers[2];
 
 /* Returns 0, or -1 if there is no debugfs rseq/ to be had. */
 int debugfs_setup(void)
@@ -82,4 +89,40 @@ int write_file(const char *path, const char *text)
 int set_debug(bool on)
 {
 	return write_file(debug_file, on ? "1" : "0") == 1 ? 0 : -1;
+}
+
+/*
+ * Where real-time tasks leave the others no time for a second, the kernel gives it
+ * to them: for up to a second from then on, any of them that wakes up preempts a
+ * real-time task at once. Cases that spin bring that about, and then kernel threads
+ * disturb the cases after them, in every attempt.
+ *
+ * Returns 0, also if this kernel does not do that, or -1.
+ */
+int stop_fair_servers(void)
+{
+	const int cpus[] = { facts.cpu_a, facts.cpu_b };
+
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+		ssize_t len;
+		int fd;
+
+		snprintf(servers[i].path, sizeof(servers[i].path), FAIR_SERVER, cpus[i]);
+		fd = open(servers[i].path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		len = read(fd, servers[i].runtime, sizeof(servers[i].runtime) - 1);
+		close(fd);
+		if (len <= 0 || write_file(servers[i].path, "0") != 1)
+			return -1;
+	}
+	return 0;
+}
+
+void restart_fair_servers(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+		if (*servers[i].runtime)
+			write_file(servers[i].path, servers[i].runtime);
+	}
 }

@@ -20,7 +20,11 @@
 # define LOAD_ADDRESS	"movq 8(%r8), %rax\n"
 # define LOAD		"movb (%rax), %al\n"
 #else
-/* The same on the stack; the descriptor's low word is stored last. */
+/*
+ * The same on the stack. The descriptor's low word is stored last, right before the
+ * section: the kernel clears a descriptor that it sees outside of its section, and
+ * with single-stepping it sees it at every instruction.
+ */
 # define RUN		"%ecx"
 # define TRIGGER	"16(%esp)"
 # define ENTER		"movl 4(%esp), %eax\n movl 20(%esp), %ecx\n"	\

@@ -162,5 +162,19 @@ int set_up(void)
 	sigprocmask(SIG_BLOCK, &chld, NULL);
 	set_cpu(0, facts.cpu_b);
 	set_fifo(0, PRIO_PARENT);
-	return start_rival();
+	if (start_rival())
+		return -1;
+	if (stop_fair_servers()) {
+		perror("# fair servers");
+		restart_fair_servers();
+		return -1;
+	}
+	return 0;
+}
+
+/* What the tests changed in the kernel goes back to what it was. */
+void tear_down(void)
+{
+	set_debug(false);
+	restart_fair_servers();
 }

@@ -65,7 +65,7 @@ FIXTURE_SETUP(parity)
 
 FIXTURE_TEARDOWN(parity)
 {
-	set_debug(false);
+	tear_down();
 }
 
 /* Every case of a group has to be as specified; those that are not are named. */
@@ -110,7 +110,7 @@ TEST(files)
 	cfg = &configs[0];
 	ASSERT_EQ(set_debug(false), 0);
 	test_group(_metadata, &files_group);
-	set_debug(false);
+	tear_down();
 }
 
 FIXTURE(percpu) {
@@ -208,7 +208,7 @@ static int record(const char *path, const char *only)
 		cfg = &configs[c];
 		ret = record_config(f, only);
 	}
-	set_debug(false);
+	tear_down();
 	fclose(f);
 	if (strcmp(path, "-"))
 		to = fopen(path, "we");
