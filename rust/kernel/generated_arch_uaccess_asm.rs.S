@@ -28,11 +28,12 @@ macro_rules! asm_extable_label {
     () => { ::kernel::concat_literals!(_ASM_EXTABLE_UA(1b, {fault})) };
 }
 
-/// Lets a fault of the user access at label 1, 2 or 3 set `%rcx` to `-EFAULT` and continue at `4:`.
+/// Lets a fault of the user access at label 1 to 4 set `%rcx` to `-EFAULT` and continue at `9:`.
 macro_rules! asm_extable_rcx {
-    (1) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(1b, 4b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
-    (2) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(2b, 4b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
-    (3) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(3b, 4b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
+    (1) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(1b, 9b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
+    (2) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(2b, 9b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
+    (3) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(3b, 9b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
+    (4) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(4b, 9b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
 }
 
 /// Loads `task_size_max()` into `{max}`.

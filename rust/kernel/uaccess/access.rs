@@ -225,7 +225,8 @@ impl UserWindow<'_> {
     }
 }
 
-/// A value that can be read from user memory inside a region: `u32`, `u64`, or three adjacent `u64`.
+/// A value that can be read from user memory inside a region: `u32`, `u64`, or three or four adjacent
+/// `u64`.
 ///
 /// # Safety
 ///

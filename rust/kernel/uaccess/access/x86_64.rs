@@ -143,7 +143,7 @@ macro_rules! impl_user_word {
                 // sets `error` and skips the load.
                 unsafe {
                     asm!(
-                        concat!("1: mov", $suffix, " {off}({ptr}), {value", $register, "}\n4:\n"),
+                        concat!("1: mov", $suffix, " {off}({ptr}), {value", $register, "}\n9:\n"),
                         asm_extable_rcx!(1),
                         ptr = in(reg) ptr,
                         off = const OFF,
@@ -238,37 +238,40 @@ macro_rules! impl_user_word {
 impl_user_word!(u32, "l", ":e");
 impl_user_word!(u64, "q", "");
 
-// SAFETY: Three loads of 8 bytes each from `ptr + OFF` on, with exception table entries.
-unsafe impl UserRead for [u64; 3] {
-    // One error register, and one test of it, for all loads.
-    #[inline(always)]
-    unsafe fn read<const OFF: usize>(ptr: *const u8) -> Result<Self, Fault> {
-        let (a, b, c): (u64, u64, u64);
-        let error: u32;
+macro_rules! impl_user_words {
+    ($len:literal: $($label:tt $off:literal $word:ident),+) => {
+        // SAFETY: That many loads of 8 bytes each from `ptr + OFF` on, with exception table entries.
+        unsafe impl UserRead for [u64; $len] {
+            // One error register, and one test of it, for all loads.
+            #[inline(always)]
+            unsafe fn read<const OFF: usize>(ptr: *const u8) -> Result<Self, Fault> {
+                $(let $word: u64;)+
+                let error: u32;
 
-        // SAFETY: By the safety requirements the loads read user memory or fault. A fault sets
-        // `error` and skips the rest.
-        unsafe {
-            asm!(
-                "1: movq {off}({ptr}), {a}",
-                "2: movq {off} + 8({ptr}), {b}",
-                "3: movq {off} + 16({ptr}), {c}",
-                "4:",
-                asm_extable_rcx!(1),
-                asm_extable_rcx!(2),
-                asm_extable_rcx!(3),
-                ptr = in(reg) ptr,
-                off = const OFF,
-                a = out(reg) a,
-                b = out(reg) b,
-                c = out(reg) c,
-                inout("ecx") 0u32 => error,
-                options(att_syntax, nostack, preserves_flags),
-            )
-        };
-        if error != 0 {
-            return Err(Fault);
+                // SAFETY: By the safety requirements the loads read user memory or fault. A fault
+                // sets `error` and skips the rest.
+                unsafe {
+                    asm!(
+                        $(concat!(
+                            $label, ": movq {off} + ", $off, "({ptr}), {", stringify!($word), "}"
+                        ),)+
+                        "9:",
+                        $(asm_extable_rcx!($label),)+
+                        ptr = in(reg) ptr,
+                        off = const OFF,
+                        $($word = out(reg) $word,)+
+                        inout("ecx") 0u32 => error,
+                        options(att_syntax, nostack, preserves_flags),
+                    )
+                };
+                if error != 0 {
+                    return Err(Fault);
+                }
+                Ok([$($word),+])
+            }
         }
-        Ok([a, b, c])
-    }
+    };
 }
+
+impl_user_words!(3: 1 0 a, 2 8 b, 3 16 c);
+impl_user_words!(4: 1 0 a, 2 8 b, 3 16 c, 4 24 d);
