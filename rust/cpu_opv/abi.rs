@@ -7,7 +7,6 @@
 
 use kernel::{
     prelude::*,
-    transmute::FromBytes,
     uapi, //
 };
 
@@ -59,8 +58,19 @@ pub(crate) struct RawOp {
     pub(crate) args: [u64; 3],
 }
 
-// SAFETY: Consists of integers, without padding.
-unsafe impl FromBytes for RawOp {}
+impl RawOp {
+    /// From the words that it consists of.
+    #[inline(always)]
+    pub(crate) fn from_words([first, args @ ..]: [u64; 4]) -> Self {
+        let [c0, c1, c2, c3, l0, l1, l2, l3] = first.to_ne_bytes();
+
+        Self {
+            op: i32::from_ne_bytes([c0, c1, c2, c3]),
+            len: u32::from_ne_bytes([l0, l1, l2, l3]),
+            args,
+        }
+    }
+}
 
 const _: () = {
     use core::mem::{

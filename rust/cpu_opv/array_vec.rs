@@ -3,6 +3,7 @@
 //! A vector without allocations.
 
 use core::mem::MaybeUninit;
+use kernel::prelude::*;
 
 /// Up to `N` elements, in place.
 ///
@@ -27,13 +28,45 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
         }
     }
 
-    /// Appends `element`; `None` if there is no room.
+    /// Appends `element`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no room.
     #[inline(always)]
-    pub(crate) fn push(&mut self, element: T) -> Option<()> {
-        self.elements.get_mut(self.len)?.write(element);
+    pub(crate) fn push(&mut self, element: T) -> Result {
+        self.elements
+            .get_mut(self.len)
+            .ok_or(EINVAL)?
+            .write(element);
         // INVARIANT: It was less than `N`, and the element is there now.
         self.len += 1;
-        Some(())
+        Ok(())
+    }
+
+    /// Appends what `f` makes of each of `items`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no room; those of `f`. Nothing is appended then.
+    #[inline(always)]
+    pub(crate) fn extend_map<I>(
+        &mut self,
+        items: &[I],
+        mut f: impl FnMut(&I) -> Result<T>,
+    ) -> Result {
+        let room = self
+            .elements
+            .get_mut(self.len..)
+            .and_then(|room| room.get_mut(..items.len()))
+            .ok_or(EINVAL)?;
+
+        for (slot, item) in room.iter_mut().zip(items) {
+            slot.write(f(item)?);
+        }
+        // INVARIANT: There was room for them, and all are there now.
+        self.len += items.len();
+        Ok(())
     }
 }
 

@@ -13,8 +13,7 @@
 
 use crate::{
     exec,
-    map::Mapped,
-    op::Op,
+    map::MappedVector,
     stats::{
         self,
         Stat, //
@@ -111,7 +110,7 @@ pub(crate) fn allowed(cpu: CpuId) -> bool {
     mask.test(cpu)
 }
 
-/// Runs `ops` on `cpu`. May sleep.
+/// Runs `vector` on `cpu`. May sleep.
 ///
 /// Returns what [`exec::run`] does.
 ///
@@ -119,45 +118,45 @@ pub(crate) fn allowed(cpu: CpuId) -> bool {
 ///
 /// `EINVAL` if the task must not run there (any more), `EAGAIN` if it could not go there again and again.
 #[inline]
-pub(crate) fn run_on(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
-    if let Some(stopped_at) = run_here(cpu, ops) {
+pub(crate) fn run_on(cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
+    if let Some(stopped_at) = run_here(cpu, vector) {
         stats::add(Stat::Local, 1);
         return Ok(stopped_at);
     }
-    run_elsewhere(cpu, ops)
+    run_elsewhere(cpu, vector)
 }
 
 /// If this is `cpu`.
 #[inline]
-fn run_here(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Option<c_int> {
+fn run_here(cpu: CpuId, vector: MappedVector<'_>) -> Option<c_int> {
     let here = PreemptDisabled::new();
     let exclusive = Exclusive::here(&here, cpu)?;
 
-    Some(stats::time_section(|| exec::run(&exclusive, ops)))
+    Some(stats::time_section(|| exec::run(&exclusive, vector)))
 }
 
 #[inline(never)]
-fn run_elsewhere(cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+fn run_elsewhere(cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
     let cpus = CpusReadGuard::new();
 
     if !cpus.is_online(cpu) {
-        return run_offline(&cpus, cpu, ops);
+        return run_offline(&cpus, cpu, vector);
     }
     // SAFETY: An integer that is written at once.
     match unsafe { (&raw const bindings::cpu_opv_remote).read_volatile() } {
-        bindings::cpu_opv_remote_CPU_OPV_MIGRATE => migrate_and_run(&cpus, cpu, ops),
-        _ => stop_and_run(&cpus, cpu, ops),
+        bindings::cpu_opv_remote_CPU_OPV_MIGRATE => migrate_and_run(&cpus, cpu, vector),
+        _ => stop_and_run(&cpus, cpu, vector),
     }
 }
 
 /// Has the stopper thread of `cpu` run the vector.
-fn stop_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+fn stop_and_run(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
     let stopped_at = stop_one_cpu(cpus, cpu, &|| {
         stats::time_section(|| {
             // SAFETY: This is called by it.
             let exclusive = unsafe { Exclusive::in_stopper() };
 
-            exec::run(&exclusive, ops)
+            exec::run(&exclusive, vector)
         })
     })
     .ok_or(EAGAIN)?;
@@ -167,11 +166,11 @@ fn stop_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Res
 }
 
 /// Moves the current task to `cpu`, where it waits for its turn, and runs the vector there.
-fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
     for _ in 0..RETRIES {
         match Moved::to(cpu, cpus) {
             Ok(_moved) => {
-                let stopped_at = run_here(cpu, ops).ok_or(EAGAIN)?;
+                let stopped_at = run_here(cpu, vector).ok_or(EAGAIN)?;
 
                 stats::add(Stat::Migrated, 1);
                 return Ok(stopped_at);
@@ -184,10 +183,10 @@ fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> 
 }
 
 /// Runs the vector where the task is, since nothing can run on `cpu`.
-fn run_offline(cpus: &CpusReadGuard, cpu: CpuId, ops: &[Op<Mapped<'_>>]) -> Result<c_int> {
+fn run_offline(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
     let only = OFFLINE.lock();
     let exclusive = Exclusive::offline(cpus, &only, cpu).ok_or(EAGAIN)?;
 
     stats::add(Stat::Offline, 1);
-    Ok(exec::run(&exclusive, ops))
+    Ok(exec::run(&exclusive, vector))
 }

@@ -10,11 +10,11 @@
 //! A call goes through these steps, each of which needs what the one before made, and is undone when
 //! that is dropped:
 //!
-//! 1. [`op`] decodes the vector, once: a [`op::Vector`].
-//! 2. [`plan`] finds out which pages it needs: a [`plan::Plan`].
+//! 1. [`read`] reads the vector, once, and [`op`] checks it.
+//! 2. [`plan`] notes where its operands lie, and in which pages: a [`plan::Plan`].
 //! 3. [`pages`] pins them, and nothing is held while that sleeps: [`pages::Pinned`].
 //! 4. [`map`] gives every operand an address in the kernel, with a permit from [`budget`] if that
-//!    takes address space: operations on [`map::Mapped`].
+//!    takes address space: a [`map::MappedVector`].
 //! 5. [`cpu`] reaches the CPU: [`cpu::Exclusive`]. Nothing may sleep or fault any more.
 //! 6. [`exec`] runs the operations.
 //!
@@ -32,6 +32,7 @@ mod map;
 mod op;
 mod pages;
 mod plan;
+mod read;
 mod stats;
 mod syscall;
 #[cfg(CONFIG_CPU_OPV_KUNIT_TEST)]

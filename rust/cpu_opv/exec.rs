@@ -8,7 +8,10 @@
 use crate::{
     copy,
     cpu::Exclusive,
-    map::Mapped,
+    map::{
+        Mapped,
+        MappedVector, //
+    },
     op::{
         Op,
         Update,
@@ -21,28 +24,38 @@ use kernel::{
     sync::barrier, //
 };
 
-/// Runs `ops`, in order.
+/// Runs `vector`, in order.
 ///
 /// Returns 0, or the number, from 1, of the comparison that stopped it.
 #[inline]
-pub(crate) fn run(_: &Exclusive<'_>, ops: &[Op<Mapped<'_>>]) -> c_int {
-    let mut number = 0;
+pub(crate) fn run(_: &Exclusive<'_>, vector: MappedVector<'_>) -> c_int {
+    let mut ops = vector.ops().iter();
+    let mut operands = vector.operands().iter().copied();
+    // By the invariants of `MappedVector` there are as many as are needed.
+    let mut next = || operands.next();
 
-    for op in ops {
-        number += 1;
+    while let Some(op) = ops.next() {
         match *op {
-            Op::Compare { a, b, len, equal } => {
+            Op::Compare { len, equal } => {
+                let (Some(a), Some(b)) = (next(), next()) else {
+                    break;
+                };
                 if self::equal(a, b, len) != equal {
-                    return number;
+                    return (vector.ops().len() - ops.len()) as c_int;
                 }
             }
-            Op::Copy {
-                dst,
-                src,
-                len,
-                backward,
-            } => copy(dst, src, len, backward),
-            Op::Update { p, width, update } => self::update(p, width, update),
+            Op::Copy { len, backward } => {
+                let (Some(dst), Some(src)) = (next(), next()) else {
+                    break;
+                };
+                copy(dst, src, len, backward);
+            }
+            Op::Update { update, width, arg } => {
+                let Some(p) = next() else {
+                    break;
+                };
+                self::update(p, width, update, arg);
+            }
             Op::Barrier => barrier::smp_mb(barrier::Full),
         }
     }
@@ -82,15 +95,34 @@ fn copy(dst: Mapped<'_>, src: Mapped<'_>, len: usize, backward: bool) {
 }
 
 #[inline]
-fn update(p: Mapped<'_>, width: Width, update: Update) {
+fn update(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
+    // What programs count in.
+    if width == Width::W8 {
+        update_word(p, Width::W8, update, arg);
+    } else {
+        update_narrow(p, width, update, arg);
+    }
+}
+
+#[inline(never)]
+fn update_narrow(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
+    match width {
+        Width::W1 => update_word(p, Width::W1, update, arg),
+        Width::W2 => update_word(p, Width::W2, update, arg),
+        _ => update_word(p, Width::W4, update, arg),
+    }
+}
+
+#[inline(always)]
+fn update_word(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
     let old = load(p, width);
     let new = match update {
-        Update::Add(count) => old.wrapping_add(count),
-        Update::Or(mask) => old | mask,
-        Update::And(mask) => old & mask,
-        Update::Xor(mask) => old ^ mask,
-        Update::Shl(bits) => old.wrapping_shl(bits),
-        Update::Shr(bits) => old.wrapping_shr(bits),
+        Update::Add => old.wrapping_add(arg),
+        Update::Or => old | arg,
+        Update::And => old & arg,
+        Update::Xor => old ^ arg,
+        Update::Shl => old.wrapping_shl(arg as u32),
+        Update::Shr => old.wrapping_shr(arg as u32),
     };
 
     store(p, width, new);
@@ -107,7 +139,7 @@ fn load(p: Mapped<'_>, width: Width) -> u64 {
             Width::W1 => p.read_volatile().into(),
             Width::W2 => p.cast::<u16>().read_volatile().into(),
             Width::W4 => p.cast::<u32>().read_volatile().into(),
-            Width::W8 => p.cast::<u64>().read_volatile(),
+            _ => p.cast::<u64>().read_volatile(),
         }
     }
 }
@@ -124,7 +156,7 @@ fn store(p: Mapped<'_>, width: Width, value: u64) {
             Width::W1 => p.write_volatile(value as u8),
             Width::W2 => p.cast::<u16>().write_volatile(value as u16),
             Width::W4 => p.cast::<u32>().write_volatile(value as u32),
-            Width::W8 => p.cast::<u64>().write_volatile(value),
+            _ => p.cast::<u64>().write_volatile(value),
         }
     }
 }

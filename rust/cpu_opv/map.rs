@@ -6,15 +6,18 @@
 //! needs a contiguous mapping: all of these come together in one, under a permit.
 
 use crate::{
-    abi::PAGES_MAX,
-    budget::Permit,
-    op::{
-        Op,
-        User,
-        Vector, //
+    abi::{
+        OPERANDS_MAX,
+        PAGES_MAX, //
     },
+    array_vec::ArrayVec,
+    budget::Permit,
+    op::Op,
     pages::Pinned,
-    plan::PagesOf,
+    plan::{
+        Operand,
+        PagesOf, //
+    },
     stats::{
         self,
         Stat, //
@@ -27,10 +30,7 @@ use core::{
 use kernel::{
     bindings,
     mm::vmap::VmapRam,
-    page::{
-        PAGE_MASK,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -51,6 +51,10 @@ unsafe impl Send for Mapped<'_> {}
 unsafe impl Sync for Mapped<'_> {}
 
 impl Mapped<'_> {
+    /// An operand of no bytes.
+    // INVARIANT: Allowed for such.
+    const NOWHERE: Self = Self(NonNull::dangling(), PhantomData);
+
     /// An operand at `ptr`.
     ///
     /// # Safety
@@ -70,131 +74,197 @@ impl Mapped<'_> {
     /// Has the CPU load the operand, of `len` bytes, into its caches, so that the section with
     /// preemption off does not wait for memory.
     #[inline(always)]
-    fn touch(self, len: usize) {
-        const LINE: usize = 64;
+    fn touch(self, len: u16) {
+        const LINE: u16 = 64;
 
-        let mut at = 0;
-        while at < len {
-            // SAFETY: By the type invariant the byte is there.
-            unsafe { self.as_ptr().add(at).read_volatile() };
-            // OVERFLOW: Operands are not longer than a page.
-            at += LINE;
+        #[inline(never)]
+        fn touch_rest(operand: Mapped<'_>, len: u16) {
+            for at in (LINE..len).step_by(LINE.into()) {
+                // SAFETY: By the type invariant the byte is there.
+                unsafe { operand.as_ptr().add(at.into()).read_volatile() };
+            }
+        }
+
+        if len > 0 {
+            // SAFETY: As above.
+            unsafe { self.as_ptr().read_volatile() };
+        }
+        if len > LINE {
+            touch_rest(self, len);
         }
     }
 }
 
-/// The contiguous mapping of the operands of a vector that need one.
+/// Operations on operands at addresses of the kernel.
+///
+/// # Invariants
+///
+/// `operands` are those of `ops`, in order, each with as many bytes as its operation says.
+#[derive(Clone, Copy)]
+pub(crate) struct MappedVector<'p> {
+    ops: &'p [Op],
+    operands: &'p [Mapped<'p>],
+}
+
+impl<'p> MappedVector<'p> {
+    /// No operations.
+    // INVARIANT: None of either.
+    pub(crate) const EMPTY: Self = Self {
+        ops: &[],
+        operands: &[],
+    };
+
+    /// `ops` on `operands`.
+    ///
+    /// # Safety
+    ///
+    /// The type invariant has to hold.
+    #[inline]
+    pub(crate) unsafe fn new(ops: &'p [Op], operands: &'p [Mapped<'p>]) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { ops, operands }
+    }
+
+    #[inline]
+    pub(crate) fn ops(&self) -> &'p [Op] {
+        self.ops
+    }
+
+    #[inline]
+    pub(crate) fn operands(&self) -> &'p [Mapped<'p>] {
+        self.operands
+    }
+}
+
+/// Where the operands of a vector are mapped.
 pub(crate) struct Mapping<'p> {
-    map: VmapRam<'p>,
-    pages: usize,
-    operands: usize,
-    // Dropped after the mapping.
-    _permit: Permit,
+    pinned: &'p Pinned<'p>,
+    /// If there are operands that need it.
+    contiguous: Option<Contiguous<'p>>,
 }
 
 impl<'p> Mapping<'p> {
     /// Maps the operands of the pinned pages that cross pages, or all of them if `force_vmap` is
-    /// set; `None` if there are none. May sleep; a fatal signal ends that.
+    /// set. May sleep; a fatal signal ends that.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EINTR` if the task was killed.
     #[inline]
-    pub(crate) fn new(pinned: &'p Pinned<'_>) -> Result<Option<Self>> {
-        if pinned.plan().operands().iter().copied().any(needs_mapping) {
-            Self::map_operands(pinned).map(Some)
+    pub(crate) fn new(pinned: &'p Pinned<'_>) -> Result<Self> {
+        // SAFETY: Never written after boot.
+        let all = unsafe { bindings::cpu_opv_force_vmap };
+        let contiguous = if pinned.plan().crossing() || all {
+            Contiguous::new(pinned, all)?
         } else {
-            Ok(None)
+            None
+        };
+
+        Ok(Self { pinned, contiguous })
+    }
+
+    /// Puts the addresses of all operands to `room`, and loads them into the caches.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if one is not mapped, which cannot be.
+    #[inline]
+    pub(crate) fn resolve(&'p self, room: &'p mut MappedOperands<'p>) -> Result<MappedVector<'p>> {
+        let plan = self.pinned.plan();
+        let mut pages = 0;
+
+        room.extend_map(plan.operands(), |operand| {
+            self.find(operand, &mut pages).ok_or(EFAULT)
+        })?;
+        // SAFETY: The plan has the operands of its operations, in order.
+        Ok(unsafe { MappedVector::new(plan.ops(), room) })
+    }
+
+    /// The address of an operand; those before it took the first `pages` of the contiguous mapping.
+    #[inline(always)]
+    fn find(&self, operand: &Operand, pages: &mut usize) -> Option<Mapped<'_>> {
+        if operand.len == 0 {
+            return Some(Mapped::NOWHERE);
         }
+        let start = match &self.contiguous {
+            Some(contiguous) if operand.pages.crosses() || contiguous.all => {
+                contiguous.take(operand.pages, pages)?
+            }
+            // Without such a mapping, none crosses pages.
+            _ => self.pinned.address(operand.pages.first)?,
+        };
+        let ptr = NonNull::new(start.wrapping_add(operand.offset.into()))?;
+
+        // SAFETY: The page or the pages of the operand are mapped from `start` on, for as long as
+        // `self` is borrowed.
+        let mapped = unsafe { Mapped::new(ptr) };
+        mapped.touch(operand.len);
+        Some(mapped)
     }
+}
 
-    /// The address of the pages of `operand`, which come after the first `pages` that operands before
-    /// it took.
+/// Room for the operands of a vector.
+pub(crate) type MappedOperands<'p> = ArrayVec<Mapped<'p>, OPERANDS_MAX>;
+
+/// Pages of operands, mapped one after the other.
+struct Contiguous<'p> {
+    map: VmapRam<'p>,
+    pages: usize,
+    operands: usize,
+    /// Of all operands, not only those that cross pages.
+    all: bool,
+    // Dropped after the mapping.
+    _permit: Permit,
+}
+
+impl<'p> Contiguous<'p> {
+    /// Maps operands that cross pages, or all of them; `None` if there are none.
     #[inline(never)]
-    fn take(&self, operand: PagesOf, pages: &mut usize) -> Option<*mut u8> {
-        let start = *pages * PAGE_SIZE;
-
-        *pages += operand.numbers().count();
-        (*pages <= self.pages).then(|| self.map.as_ptr().wrapping_byte_add(start).cast())
-    }
-
-    #[inline(never)]
-    fn map_operands(pinned: &'p Pinned<'_>) -> Result<Self> {
+    fn new(pinned: &'p Pinned<'_>, all: bool) -> Result<Option<Self>> {
         let permit = Permit::get()?;
         let mut pages = KVec::new();
         let mut operands = 0;
 
         for operand in pinned.plan().operands() {
-            if needs_mapping(*operand) {
+            if operand.len > 0 && (operand.pages.crosses() || all) {
                 if pages.is_empty() {
                     pages.reserve(PAGES_MAX, GFP_KERNEL)?;
                 }
-                for number in operand.numbers() {
+                for number in operand.pages.numbers() {
                     pages.push(pinned.page(number).ok_or(EFAULT)?, GFP_KERNEL)?;
                 }
                 operands += 1;
             }
         }
+        if operands == 0 {
+            return Ok(None);
+        }
         let map = VmapRam::new(&pages)?;
         stats::add(Stat::Vmap, operands);
         stats::add(Stat::VmapNow, operands);
-        Ok(Self {
+        Ok(Some(Self {
             map,
             pages: pages.len(),
             operands,
+            all,
             _permit: permit,
-        })
+        }))
+    }
+
+    /// The address of the pages of an operand, which come after the first `pages` that operands before
+    /// it took.
+    #[inline(never)]
+    fn take(&self, place: PagesOf, pages: &mut usize) -> Option<*mut u8> {
+        let start = *pages * PAGE_SIZE;
+
+        *pages += place.numbers().count();
+        (*pages <= self.pages).then(|| self.map.as_ptr().wrapping_byte_add(start).cast())
     }
 }
 
-impl Drop for Mapping<'_> {
+impl Drop for Contiguous<'_> {
     #[inline]
     fn drop(&mut self) {
         stats::sub(Stat::VmapNow, self.operands);
     }
-}
-
-/// Whether an operand can only be accessed in a mapping of its own.
-#[inline]
-fn needs_mapping(operand: PagesOf) -> bool {
-    // SAFETY: Never written after boot.
-    operand.crosses() || unsafe { bindings::cpu_opv_force_vmap }
-}
-
-/// Appends `ops` to `mapped`, with their operands where they are in the kernel: `pinned` and `mapping`
-/// were made for them. `None` if not.
-#[inline]
-pub(crate) fn resolve<'p>(
-    ops: &[Op<User>],
-    pinned: &'p Pinned<'_>,
-    mapping: Option<&'p Mapping<'_>>,
-    mapped: &mut Vector<Mapped<'p>>,
-) -> Option<()> {
-    let mut operands = pinned.plan().operands().iter();
-    let mut mapped_pages = 0;
-
-    let mut find = |User { addr, .. }, len| {
-        let ptr = if len == 0 {
-            NonNull::dangling()
-        } else {
-            let operand = *operands.next()?;
-            let start = if !needs_mapping(operand) {
-                pinned.address(operand.first)?
-            } else {
-                mapping?.take(operand, &mut mapped_pages)?
-            };
-
-            NonNull::new(start.wrapping_add(addr & !PAGE_MASK))?
-        };
-
-        // SAFETY: The page or the pages of the operand are mapped from `start` on, for as long as
-        // `pinned` and `mapping` are borrowed.
-        let operand = unsafe { Mapped::new(ptr) };
-        operand.touch(len);
-        Some(operand)
-    };
-    for op in ops {
-        mapped.push(op.try_map(&mut find)?)?;
-    }
-    Some(())
 }

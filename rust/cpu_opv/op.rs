@@ -4,147 +4,12 @@
 //!
 //! Decoding has no effects: tested with KUnit.
 
-use crate::{
-    abi::{
-        self,
-        RawOp,
-        DATA_LEN_MAX,
-        VEC_DATA_LEN_MAX,
-        VEC_LEN_MAX, //
-    },
-    array_vec::ArrayVec, //
+use crate::abi::{
+    self,
+    RawOp,
+    DATA_LEN_MAX, //
 };
 use kernel::prelude::*;
-
-/// Where an operand is in user memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) addr: usize,
-    /// The address is a guess of the program, and may be of no memory.
-    pub(crate) expect_fault: bool,
-}
-
-/// Bytes of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Width {
-    W1 = 1,
-    W2 = 2,
-    W4 = 4,
-    W8 = 8,
-}
-
-impl Width {
-    #[inline]
-    pub(crate) fn new(len: usize) -> Option<Self> {
-        match len {
-            1 => Some(Self::W1),
-            2 => Some(Self::W2),
-            4 => Some(Self::W4),
-            8 => Some(Self::W8),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn bytes(self) -> usize {
-        self as usize
-    }
-
-    /// Whether a word at `addr` is naturally aligned.
-    #[inline]
-    pub(crate) fn aligned(self, addr: usize) -> bool {
-        addr & (self.bytes() - 1) == 0
-    }
-}
-
-/// What becomes of a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Update {
-    Add(u64),
-    Or(u64),
-    And(u64),
-    Xor(u64),
-    /// By less than the width.
-    Shl(u32),
-    /// By less than the width. Zeroes come in.
-    Shr(u32),
-}
-
-/// An operation whose operands are at addresses of type `A`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op<A> {
-    /// Goes on if the operands are equal as wanted.
-    Compare { a: A, b: A, len: usize, equal: bool },
-    /// Copies; `backward` where a copy from the start would overwrite bytes that it still needs.
-    Copy {
-        dst: A,
-        src: A,
-        len: usize,
-        backward: bool,
-    },
-    /// Changes a word, which is naturally aligned.
-    Update { p: A, width: Width, update: Update },
-    /// A full memory barrier.
-    Barrier,
-}
-
-impl<A: Copy> Op<A> {
-    /// Calls `f` with each operand, its length and whether it is written, in the order in which their
-    /// errors count, until it returns `None`.
-    #[inline(always)]
-    pub(crate) fn try_for_each(
-        &self,
-        mut f: impl FnMut(A, usize, bool) -> Option<()>,
-    ) -> Option<()> {
-        match *self {
-            Self::Compare { a, b, len, .. } => f(a, len, false).and_then(|()| f(b, len, false)),
-            Self::Copy { dst, src, len, .. } => f(dst, len, true).and_then(|()| f(src, len, false)),
-            Self::Update { p, width, .. } => f(p, width.bytes(), true),
-            Self::Barrier => Some(()),
-        }
-    }
-
-    /// How many bytes count towards the limit of the vector.
-    #[inline]
-    pub(crate) fn bytes(&self) -> usize {
-        match *self {
-            Self::Compare { len, .. } | Self::Copy { len, .. } => len,
-            Self::Update { width, .. } => width.bytes(),
-            Self::Barrier => 0,
-        }
-    }
-
-    /// The same operation with its operands, in order, at the addresses that `f` returns.
-    #[inline]
-    pub(crate) fn try_map<B>(&self, mut f: impl FnMut(A, usize) -> Option<B>) -> Option<Op<B>> {
-        Some(match *self {
-            Self::Compare { a, b, len, equal } => Op::Compare {
-                a: f(a, len)?,
-                b: f(b, len)?,
-                len,
-                equal,
-            },
-            Self::Copy {
-                dst,
-                src,
-                len,
-                backward,
-            } => Op::Copy {
-                dst: f(dst, len)?,
-                src: f(src, len)?,
-                len,
-                backward,
-            },
-            Self::Update { p, width, update } => Op::Update {
-                p: f(p, width.bytes())?,
-                width,
-                update,
-            },
-            Self::Barrier => Op::Barrier,
-        })
-    }
-}
 
 /// The bytes of an argument that come before byte `n`, as a mask.
 const fn first_bytes(n: usize) -> u64 {
@@ -157,131 +22,202 @@ const fn first_bytes(n: usize) -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
-impl Op<User> {
-    /// Checks `raw`.
+/// An operand in user memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) addr: usize,
+    /// At most [`DATA_LEN_MAX`].
+    pub(crate) len: u16,
+    pub(crate) write: bool,
+    /// The address is a guess of the program, and may be of no memory.
+    pub(crate) expect_fault: bool,
+}
+
+const _: () = assert!(DATA_LEN_MAX <= u16::MAX as usize);
+
+/// Bytes of a word.
+///
+/// # Invariants
+///
+/// 1, 2, 4 or 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Width(u8);
+
+impl Width {
+    pub(crate) const W1: Self = Self(1);
+    pub(crate) const W2: Self = Self(2);
+    pub(crate) const W4: Self = Self(4);
+    pub(crate) const W8: Self = Self(8);
+
+    #[inline]
+    pub(crate) fn new(len: usize) -> Option<Self> {
+        // INVARIANT: These are the powers of two up to 8.
+        (len <= 8 && len.is_power_of_two()).then_some(Self(len as u8))
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self) -> usize {
+        self.0.into()
+    }
+
+    /// Whether a word at `addr` is naturally aligned.
+    #[inline]
+    pub(crate) fn aligned(self, addr: usize) -> bool {
+        addr & (self.bytes() - 1) == 0
+    }
+}
+
+/// What becomes of a word, given an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Update {
+    Add = abi::ADD as u8,
+    Or = abi::OR as u8,
+    And = abi::AND as u8,
+    Xor = abi::XOR as u8,
+    /// By less than the width.
+    Shl = abi::LSHIFT as u8,
+    /// By less than the width. Zeroes come in.
+    Shr = abi::RSHIFT as u8,
+}
+
+/// An operation. Its operands are told apart from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Goes on if its two operands are equal as wanted.
+    Compare { len: usize, equal: bool },
+    /// Copies the second operand to the first; `backward` where a copy from the start would overwrite
+    /// bytes that it still needs.
+    Copy { len: usize, backward: bool },
+    /// Changes its only operand, a word that is naturally aligned.
+    Update {
+        update: Update,
+        width: Width,
+        arg: u64,
+    },
+    /// A full memory barrier. No operands.
+    Barrier,
+}
+
+/// Takes operations on user memory.
+pub(crate) trait Sink {
+    /// Takes `op`, with as many operands as it has, in the order in which their errors count.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the op code is none, the length, number of bits or alignment is not one that the
-    /// operation can have, or a byte that it does not use is not zero.
-    #[inline(always)]
-    pub(crate) fn decode(raw: &RawOp) -> Result<Self> {
-        let op = match raw.op {
-            abi::COMPARE_EQ | abi::COMPARE_NE => {
-                let [a, b] = two_operands(raw)?;
+    /// Those of the sink.
+    fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result;
+}
 
-                Self::Compare {
-                    a,
-                    b,
-                    len: raw.len as usize,
-                    equal: raw.op == abi::COMPARE_EQ,
-                }
-            }
-            abi::MEMCPY => {
-                let [dst, src] = two_operands(raw)?;
-                let len = raw.len as usize;
-
-                Self::Copy {
-                    dst,
-                    src,
-                    len,
-                    backward: dst.addr > src.addr && dst.addr - src.addr < len,
-                }
-            }
-            abi::ADD => update(raw, Update::Add(raw.args[1]))?,
-            abi::OR => update(raw, Update::Or(raw.args[1]))?,
-            abi::AND => update(raw, Update::And(raw.args[1]))?,
-            abi::XOR => update(raw, Update::Xor(raw.args[1]))?,
-            abi::LSHIFT => shift(raw, Update::Shl)?,
-            abi::RSHIFT => shift(raw, Update::Shr)?,
-            // None of its arguments counts.
-            abi::MB => Self::Barrier,
-            _ => return Err(EINVAL),
-        };
-
-        Ok(op)
+/// Checks `raw`, and passes it on to `sink`.
+///
+/// # Errors
+///
+/// `EINVAL` if the op code is none, the length, number of bits or alignment is not one that the
+/// operation can have, or a byte that it does not use is not zero; those of the sink.
+#[inline(always)]
+pub(crate) fn decode(raw: &RawOp, sink: &mut impl Sink) -> Result {
+    match raw.op {
+        abi::COMPARE_EQ | abi::COMPARE_NE | abi::MEMCPY => decode_two_operands(raw, sink),
+        abi::ADD | abi::OR | abi::AND | abi::XOR => decode_arithmetic(raw, sink),
+        abi::LSHIFT | abi::RSHIFT => decode_shift(raw, sink),
+        // None of its arguments counts.
+        abi::MB => sink.push(Op::Barrier, []),
+        _ => Err(EINVAL),
     }
 }
 
-#[inline]
-fn two_operands(raw: &RawOp) -> Result<[User; 2]> {
-    let [first, second, flags] = raw.args;
-    if raw.len as usize > DATA_LEN_MAX || flags & !first_bytes(2) != 0 {
+#[inline(always)]
+fn decode_arithmetic(raw: &RawOp, sink: &mut impl Sink) -> Result {
+    let [_, arg, flags] = raw.args;
+    let update = match raw.op {
+        abi::ADD => Update::Add,
+        abi::OR => Update::Or,
+        abi::AND => Update::And,
+        abi::XOR => Update::Xor,
+        _ => return Err(EINVAL),
+    };
+    if flags & !first_bytes(1) != 0 {
         return Err(EINVAL);
     }
 
-    Ok([
-        User {
-            addr: first as usize,
-            expect_fault: flags & first_bytes(1) != 0,
-        },
-        User {
-            addr: second as usize,
-            expect_fault: flags & !first_bytes(1) != 0,
-        },
-    ])
+    decode_word(raw, update, arg, flags != 0, sink)
 }
 
-#[inline]
-fn word(raw: &RawOp, expect_fault: bool) -> Result<(User, Width)> {
+/// The number of bits and the flag share an argument.
+#[inline(always)]
+fn decode_shift(raw: &RawOp, sink: &mut impl Sink) -> Result {
+    let [b0, b1, b2, b3, expect_fault, reserved @ ..] = raw.args[1].to_ne_bytes();
+    let bits = u32::from_ne_bytes([b0, b1, b2, b3]);
+    let update = if raw.op == abi::LSHIFT {
+        Update::Shl
+    } else {
+        Update::Shr
+    };
+    if reserved != [0; 3] || raw.args[2] != 0 || u64::from(bits) >= 8 * u64::from(raw.len) {
+        return Err(EINVAL);
+    }
+
+    decode_word(raw, update, bits.into(), expect_fault != 0, sink)
+}
+
+#[inline(always)]
+fn decode_word(
+    raw: &RawOp,
+    update: Update,
+    arg: u64,
+    expect_fault: bool,
+    sink: &mut impl Sink,
+) -> Result {
     let addr = raw.args[0] as usize;
     let width = Width::new(raw.len as usize).ok_or(EINVAL)?;
     if !width.aligned(addr) {
         return Err(EINVAL);
     }
 
-    Ok((User { addr, expect_fault }, width))
+    let operand = User {
+        addr,
+        len: raw.len as u16,
+        write: true,
+        expect_fault,
+    };
+    sink.push(Op::Update { update, width, arg }, [operand])
 }
 
-#[inline]
-fn update(raw: &RawOp, update: Update) -> Result<Op<User>> {
-    let flags = raw.args[2];
-    if flags & !first_bytes(1) != 0 {
+#[inline(always)]
+fn decode_two_operands(raw: &RawOp, sink: &mut impl Sink) -> Result {
+    let [first, second, flags] = raw.args;
+    let len = raw.len as usize;
+    if len > DATA_LEN_MAX || flags & !first_bytes(2) != 0 {
         return Err(EINVAL);
     }
 
-    let (p, width) = word(raw, flags != 0)?;
-    Ok(Op::Update { p, width, update })
-}
+    let copy = raw.op == abi::MEMCPY;
+    let first = User {
+        addr: first as usize,
+        len: raw.len as u16,
+        write: copy,
+        expect_fault: flags & first_bytes(1) != 0,
+    };
+    let second = User {
+        addr: second as usize,
+        len: raw.len as u16,
+        write: false,
+        expect_fault: flags & !first_bytes(1) != 0,
+    };
+    let op = if copy {
+        let (dst, src) = (first.addr, second.addr);
 
-/// For shifts, the number of bits and the flag share an argument.
-#[inline]
-fn shift(raw: &RawOp, update: fn(u32) -> Update) -> Result<Op<User>> {
-    let [b0, b1, b2, b3, expect_fault, reserved @ ..] = raw.args[1].to_ne_bytes();
-    let bits = u32::from_ne_bytes([b0, b1, b2, b3]);
-    let (p, width) = word(raw, expect_fault != 0)?;
-    if reserved != [0; 3] || raw.args[2] != 0 || bits as usize >= 8 * width.bytes() {
-        return Err(EINVAL);
-    }
-
-    Ok(Op::Update {
-        p,
-        width,
-        update: update(bits),
-    })
-}
-
-/// Operations that run one after the other.
-pub(crate) type Vector<A> = ArrayVec<Op<A>, VEC_LEN_MAX>;
-
-/// Checks all of `raw`, and appends it to `vector`.
-///
-/// # Errors
-///
-/// `EINVAL` if there are too many, or one is not valid, or all together have too many bytes.
-#[inline]
-pub(crate) fn decode(raw: &[RawOp], vector: &mut Vector<User>) -> Result {
-    let mut bytes = 0;
-
-    for raw in raw {
-        vector.push(Op::decode(raw)?).ok_or(EINVAL)?;
-        if raw.op != abi::MB {
-            // OVERFLOW: At most `VEC_LEN_MAX * DATA_LEN_MAX`.
-            bytes += raw.len as usize;
+        Op::Copy {
+            len,
+            backward: dst > src && dst - src < len,
         }
-    }
-    if bytes > VEC_DATA_LEN_MAX {
-        return Err(EINVAL);
-    }
-    Ok(())
+    } else {
+        Op::Compare {
+            len,
+            equal: raw.op == abi::COMPARE_EQ,
+        }
+    };
+
+    sink.push(op, [first, second])
 }

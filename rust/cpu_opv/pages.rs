@@ -11,10 +11,15 @@
 //! look again on the target CPU.
 
 use crate::{
-    abi::PAGES_MAX,
+    abi::{
+        RawOp,
+        PAGES_MAX, //
+    },
     array_vec::ArrayVec,
     op::{
+        self,
         Op,
+        Sink,
         User, //
     },
     plan::Plan,
@@ -46,7 +51,8 @@ use kernel::{
 
 /// Room for the pages of a vector: large, so it stays where it is.
 pub(crate) struct Room {
-    slots: [Slot; PAGES_MAX],
+    written: [Slot; PAGES_MAX],
+    read: [Slot; PAGES_MAX],
     /// The address and the place of each page, by its number in the plan.
     pages: ArrayVec<(*mut u8, u8), PAGES_MAX>,
 }
@@ -55,7 +61,8 @@ impl Room {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self {
-            slots: [const { Slot::uninit() }; PAGES_MAX],
+            written: [const { Slot::uninit() }; PAGES_MAX],
+            read: [const { Slot::uninit() }; PAGES_MAX],
             pages: ArrayVec::new(),
         }
     }
@@ -74,13 +81,10 @@ impl<'a> Pinned<'a> {
     /// None of the pages of `plan` yet, of which as many as `plan` has fit in `room`.
     #[inline(always)]
     pub(crate) fn new(plan: &'a Plan, room: &'a mut Room) -> Self {
-        let writes = plan.pages().iter().filter(|page| page.write).count();
-        let (slots, rest) = room.slots.split_at_mut(writes.min(PAGES_MAX));
-
         Self {
             plan,
-            written: PinnedPages::new(slots, Access::Write),
-            read: PinnedPages::new(rest, Access::Read),
+            written: PinnedPages::new(&mut room.written, Access::Write),
+            read: PinnedPages::new(&mut room.read, Access::Read),
             pages: &mut room.pages,
         }
     }
@@ -98,37 +102,32 @@ impl<'a> Pinned<'a> {
         for (start, count) in self.plan.runs(false) {
             pin(&mut self.read, start, count)?;
         }
-        self.locate().ok_or(EFAULT)?
+        self.locate()
     }
 
     /// Notes where the pages of the plan are. Those that the process would copy when it writes to
     /// them are copied first.
     #[inline]
-    fn locate(&mut self) -> Option<Result> {
+    fn locate(&mut self) -> Result {
         let (mut writes, mut reads) = (0_u8, 0_u8);
 
-        for page in self.plan.pages() {
+        self.pages.extend_map(self.plan.pages(), |page| {
             // OVERFLOW: There are at most `PAGES_MAX` pages.
             let (rank, pinned) = if page.write {
                 let rank = writes;
 
                 writes += 1;
-                (rank, self.written.get(rank.into())?)
+                (rank, self.written.get(rank.into()))
             } else {
                 let rank = reads;
 
                 reads += 1;
-                if !self.read.get(rank.into())?.is_anonymous() {
-                    if let Err(e) = unshare(&mut self.read, rank.into(), page.addr) {
-                        return Some(Err(e));
-                    }
-                }
-                (rank, self.read.get(rank.into())?)
+                unshare(&mut self.read, rank.into(), page.addr)?;
+                (rank, self.read.get(rank.into()))
             };
 
-            self.pages.push((pinned.address().cast(), rank))?;
-        }
-        Some(Ok(()))
+            Ok((pinned.ok_or(EFAULT)?.address().cast(), rank))
+        })
     }
 
     /// The page that has `number` in the plan.
@@ -174,14 +173,16 @@ fn pin(pages: &mut PinnedPages<'_>, start: usize, count: usize) -> Result {
 
     stats::add(Stat::Pinned, pinned);
     stats::add(Stat::PinnedNow, pinned);
-    result
+    result.map_err(error_of_operand)
 }
 
 /// Has the process get its own copy of page `index` of `read`, which is at `addr`, if it would when it
 /// writes to it.
-#[cold]
+#[inline]
 fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
-    if copied_on_write(addr) {
+    let own = |page: PinnedPage<'_>| page.is_anonymous();
+
+    if !read.get(index).is_some_and(own) && copied_on_write(addr) {
         read.copy_on_write(index, addr)?;
     }
     Ok(())
@@ -191,6 +192,7 @@ fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
 ///
 /// If nothing is mapped there any more, the process is changing its memory under the call; then it
 /// does not matter.
+#[cold]
 fn copied_on_write(addr: usize) -> bool {
     let private = |vma: &VmaRef| vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE;
     let current = current!();
@@ -204,37 +206,43 @@ fn copied_on_write(addr: usize) -> bool {
     })
 }
 
-/// Finds the error of `ops`, of which some page cannot be accessed: that of the first operand which
+/// Finds the error of a vector of which some page cannot be accessed: that of the first operand which
 /// cannot.
 ///
 /// Pages are pinned once for all operands that lie in them, so a failure does not tell which.
 #[cold]
-pub(crate) fn find_error(ops: &[Op<User>]) -> Error {
-    // It was changed in the meantime.
-    let mut error = EAGAIN;
-    let mut check = |User { addr, expect_fault }, len, write| {
-        let access = if write { Access::Write } else { Access::Read };
+pub(crate) fn find_error(vector: &[RawOp]) -> Error {
+    vector
+        .iter()
+        .try_for_each(|raw| op::decode(raw, &mut AccessOnce))
+        .err()
+        // It was changed in the meantime.
+        .unwrap_or(EAGAIN)
+}
 
-        match access_once(addr, len, access) {
-            Ok(()) => Some(()),
-            Err(e) => {
-                error = if e == EFAULT && expect_fault {
+/// Accesses all operands.
+struct AccessOnce;
+
+impl Sink for AccessOnce {
+    fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
+        for operand in operands {
+            access_once(operand).map_err(|e| {
+                if e == EFAULT && operand.expect_fault {
                     EAGAIN
                 } else {
                     e
-                };
-                None
-            }
+                }
+            })?;
         }
-    };
-
-    ops.iter().try_for_each(|op| op.try_for_each(&mut check));
-    error
+        Ok(())
+    }
 }
 
-/// Whether an operand in user memory can be accessed now.
-fn access_once(addr: usize, len: usize, access: Access) -> Result {
-    if !is_user(addr, len) {
+/// Whether an operand can be accessed now.
+fn access_once(operand: User) -> Result {
+    let addr = operand.addr;
+    let len = operand.len.into();
+    if !UserPtr::from_addr(addr).access_ok(len) {
         return Err(EFAULT);
     }
     let Some(last) = len.checked_sub(1) else {
@@ -244,16 +252,21 @@ fn access_once(addr: usize, len: usize, access: Access) -> Result {
     let count = (addr.wrapping_add(last) & PAGE_MASK).wrapping_sub(start) / PAGE_SIZE + 1;
 
     let mut slots = [const { Slot::uninit() }; 2];
+    let access = if operand.write {
+        Access::Write
+    } else {
+        Access::Read
+    };
     let result = PinnedPages::new(&mut slots, access).pin(start, count);
-    // Whatever the reason is why there is no memory.
-    match result {
-        Err(e) if e != ENOMEM && e != EINTR && e != ERESTARTSYS => Err(EFAULT),
-        result => result,
-    }
+    result.map_err(error_of_operand)
 }
 
-/// Whether bytes can be of user memory.
-#[inline]
-pub(crate) fn is_user(addr: usize, len: usize) -> bool {
-    UserPtr::from_addr(addr).access_ok(len)
+/// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is why
+/// there is no memory, unless `e` is of no operand.
+fn error_of_operand(e: Error) -> Error {
+    if e == ENOMEM || e == EINTR || e == ERESTARTSYS {
+        e
+    } else {
+        EFAULT
+    }
 }

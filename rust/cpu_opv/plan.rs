@@ -7,18 +7,24 @@
 use crate::{
     abi::{
         OPERANDS_MAX,
-        PAGES_MAX, //
+        PAGES_MAX,
+        VEC_LEN_MAX, //
     },
     array_vec::ArrayVec,
     op::{
         Op,
+        Sink,
         User, //
     },
 };
-use kernel::page::{
-    PAGE_MASK,
-    PAGE_SHIFT,
-    PAGE_SIZE, //
+use kernel::{
+    page::{
+        PAGE_MASK,
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    uaccess::UserPtr, //
 };
 
 /// A page of user memory.
@@ -36,6 +42,9 @@ pub(crate) struct PagesOf {
 }
 
 impl PagesOf {
+    /// In the place of those of an operand of no bytes.
+    const NONE: Self = Self { first: 0, last: 0 };
+
     #[inline]
     pub(crate) fn crosses(self) -> bool {
         self.first != self.last
@@ -50,85 +59,122 @@ impl PagesOf {
     }
 }
 
-/// The pages of a vector, each of them once, and the operands that lie in them.
+/// Where an operand lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operand {
+    /// From the start of its first page.
+    pub(crate) offset: u16,
+    pub(crate) len: u16,
+    /// Of no meaning if it has no bytes.
+    pub(crate) pages: PagesOf,
+}
+
+const _: () = assert!(PAGE_SIZE - 1 <= u16::MAX as usize);
+
+/// A vector, where its operands lie, and the pages, each of them once.
 pub(crate) struct Plan {
+    ops: ArrayVec<Op, VEC_LEN_MAX>,
+    operands: ArrayVec<Operand, OPERANDS_MAX>,
     pages: ArrayVec<UserPage, PAGES_MAX>,
-    operands: ArrayVec<PagesOf, OPERANDS_MAX>,
+    index: Index,
+    bytes: usize,
+    crossing: bool,
+    impossible: bool,
 }
 
 impl Plan {
-    /// The plan of no operations.
+    /// A plan of no operations.
     #[inline(always)]
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            pages: ArrayVec::new(),
+            ops: ArrayVec::new(),
             operands: ArrayVec::new(),
+            pages: ArrayVec::new(),
+            index: Index::new(),
+            bytes: 0,
+            crossing: false,
+            impossible: false,
         }
     }
 
-    /// Makes this the plan of `ops`; `None` if an operand is not in user space.
-    ///
-    /// `is_user` tells whether that many bytes at an address are in user space.
-    #[inline]
-    pub(crate) fn make(
-        &mut self,
-        ops: &[Op<User>],
-        is_user: impl Fn(usize, usize) -> bool,
-    ) -> Option<()> {
-        let mut index = Index::new();
-        let mut operand = |User { addr, .. }, len: usize, write| {
-            let Some(last) = len.checked_sub(1) else {
-                return is_user(addr, 0).then_some(());
-            };
-            let last = addr.checked_add(last)? & PAGE_MASK;
-            let addr = addr & PAGE_MASK;
-
-            let first = self.page(&mut index, addr, write, &is_user)?;
-            let last = if last == addr {
+    #[inline(always)]
+    fn push_operand(&mut self, operand: &User) -> Result {
+        let len = usize::from(operand.len);
+        let offset = operand.addr & !PAGE_MASK;
+        let page = operand.addr & PAGE_MASK;
+        let pages = if len == 0 {
+            self.impossible |= !is_user(operand.addr);
+            PagesOf::NONE
+        } else {
+            let first = self.page(page, operand.write)?;
+            let last = if offset + len <= PAGE_SIZE {
                 first
             } else {
-                self.page(&mut index, last, write, &is_user)?
+                let (next, wraps) = page.overflowing_add(PAGE_SIZE);
+
+                self.crossing = true;
+                self.impossible |= wraps;
+                self.page(next, operand.write)?
             };
-            self.operands.push(PagesOf { first, last })
+
+            PagesOf { first, last }
         };
 
-        ops.iter().try_for_each(|op| op.try_for_each(&mut operand))
+        self.operands.push(Operand {
+            offset: offset as u16,
+            len: operand.len,
+            pages,
+        })
     }
 
     /// The number of the page at `addr`.
     #[inline(always)]
-    fn page(
-        &mut self,
-        index: &mut Index,
-        addr: usize,
-        write: bool,
-        is_user: impl Fn(usize, usize) -> bool,
-    ) -> Option<u8> {
-        let slot = index.find(addr, &self.pages)?;
+    fn page(&mut self, addr: usize, write: bool) -> Result<u8> {
+        let slot = self.index.find(addr, &self.pages);
         if let Some(known) = self.pages.get_mut(usize::from(*slot)) {
             known.write |= write;
-            return Some(*slot);
+            return Ok(*slot);
         }
 
-        // User space ends with a page.
-        if !is_user(addr, PAGE_SIZE) {
-            return None;
-        }
-        *slot = u8::try_from(self.pages.len()).ok()?;
+        *slot = self.pages.len() as u8;
         self.pages.push(UserPage { addr, write })?;
-        Some(*slot)
+        Ok(*slot)
+    }
+
+    /// The operations.
+    #[inline]
+    pub(crate) fn ops(&self) -> &[Op] {
+        &self.ops
+    }
+
+    /// The operands of all operations, in order.
+    #[inline]
+    pub(crate) fn operands(&self) -> &[Operand] {
+        &self.operands
+    }
+
+    /// How many bytes count towards the limit of the vector.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether an operand cannot be in user memory.
+    #[inline]
+    pub(crate) fn impossible(&self) -> bool {
+        self.impossible
+    }
+
+    /// Whether an operand crosses pages.
+    #[inline]
+    pub(crate) fn crossing(&self) -> bool {
+        self.crossing
     }
 
     /// The pages, in the order in which operands need them first.
     #[inline]
     pub(crate) fn pages(&self) -> &[UserPage] {
         &self.pages
-    }
-
-    /// Where the operands lie, in order; those of no bytes are left out.
-    #[inline]
-    pub(crate) fn operands(&self) -> &[PagesOf] {
-        &self.operands
     }
 
     /// Ranges of pages that follow one another in memory and in the plan, for one kind of access:
@@ -156,6 +202,27 @@ impl Plan {
     }
 }
 
+impl Sink for Plan {
+    /// Appends an operation; `EINVAL` if there are too many.
+    #[inline(always)]
+    fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
+        self.ops.push(op)?;
+        // OVERFLOW: At most `VEC_LEN_MAX * DATA_LEN_MAX`. Two operands are of the same length.
+        self.bytes += operands.first().map_or(0, |operand| operand.len.into());
+        for operand in &operands {
+            self.push_operand(operand)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address is of user space. That has to be asked for operands of no bytes; pages of others
+/// could not be pinned.
+#[inline]
+fn is_user(addr: usize) -> bool {
+    UserPtr::from_addr(addr).access_ok(0)
+}
+
 /// Finds pages by their address: a hash table that is at most half full.
 struct Index([u8; Self::SIZE]);
 
@@ -174,21 +241,21 @@ impl Index {
 
     /// The slot for the page at `addr`: with its number, or else one that is of no page.
     #[inline(always)]
-    fn find(&mut self, addr: usize, pages: &[UserPage]) -> Option<&mut u8> {
-        let start = addr >> PAGE_SHIFT;
+    fn find(&mut self, addr: usize, pages: &[UserPage]) -> &mut u8 {
+        let mut at = addr >> PAGE_SHIFT;
 
-        // There is an empty slot in between.
-        for at in 0..Self::SIZE {
-            let at = start.wrapping_add(at) % Self::SIZE;
+        // There is a slot that is of no page.
+        loop {
+            at %= Self::SIZE;
             let number = self.0[at];
 
             if pages
                 .get(usize::from(number))
                 .is_none_or(|page| page.addr == addr)
             {
-                return Some(&mut self.0[at]);
+                return &mut self.0[at];
             }
+            at += 1;
         }
-        None
     }
 }

@@ -9,21 +9,18 @@ use crate::{
     },
     cpu,
     map::{
-        self,
+        MappedOperands,
+        MappedVector,
         Mapping, //
     },
-    op::{
-        self,
-        Op,
-        User,
-        Vector, //
-    },
+    op,
     pages::{
         self,
         Pinned,
         Room, //
     },
     plan::Plan,
+    read,
     stats::{
         self,
         Stat, //
@@ -34,10 +31,7 @@ use core::mem::MaybeUninit;
 use kernel::{
     cpu::CpuId,
     prelude::*,
-    uaccess::{
-        UserPtr,
-        UserSlice, //
-    },
+    uaccess::UserPtr, //
 };
 
 /// Prepares for calls.
@@ -98,54 +92,47 @@ fn check_and_run(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<c_int> {
     let raw = raw.get_mut(..cnt).ok_or(EINVAL)?;
     let cpu = cpu::possible(cpu)?;
 
-    let mut vector = Vector::new();
-    if !raw.is_empty() {
-        op::decode(read(vec, raw)?, &mut vector)?;
+    if raw.is_empty() {
+        return if cpu::allowed(cpu) {
+            cpu::run_on(cpu, MappedVector::EMPTY)
+        } else {
+            Err(EINVAL)
+        };
     }
-    if !cpu::allowed(cpu) {
+
+    let vector = read::read(vec, raw)?;
+    let mut plan = Plan::new();
+    for raw in vector {
+        op::decode(raw, &mut plan)?;
+    }
+    if plan.bytes() > abi::VEC_DATA_LEN_MAX || !cpu::allowed(cpu) {
         return Err(EINVAL);
     }
-    if vector.is_empty() {
-        return cpu::run_on(cpu, &[]);
-    }
-    run(&vector, cpu)
+    run(vector, &plan, cpu)
 }
 
-/// Reads operations from user memory, once.
-#[inline]
-fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[RawOp]> {
-    let len = size_of_val(raw);
-    // SAFETY: The bytes of a `RawOp` can be written as such.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), len) };
-
-    UserSlice::new(vec, len).reader().read_raw(bytes)?;
-    // SAFETY: All of it has been read, and any bytes are a `RawOp`.
-    Ok(unsafe { core::slice::from_raw_parts(raw.as_ptr().cast(), raw.len()) })
-}
-
-/// Runs `ops` on `cpu`: everything that can fail comes before anything has an effect.
+/// Runs `vector`, of `plan`, on `cpu`: everything that can fail comes before anything has an effect.
 #[inline(never)]
-fn run(ops: &[Op<User>], cpu: CpuId) -> Result<c_int> {
-    let mut plan = Plan::new();
-    plan.make(ops, pages::is_user)
-        .ok_or_else(|| pages::find_error(ops))?;
-
+fn run(vector: &[RawOp], plan: &Plan, cpu: CpuId) -> Result<c_int> {
+    if plan.impossible() {
+        return Err(pages::find_error(vector));
+    }
     let mut room = Room::new();
-    let mut pinned = Pinned::new(&plan, &mut room);
+    let mut pinned = Pinned::new(plan, &mut room);
     pinned.pin().map_err(|e| {
         // Other errors belong to no operand.
         if e == EFAULT {
-            pages::find_error(ops)
+            pages::find_error(vector)
         } else {
             e
         }
     })?;
     let mapping = Mapping::new(&pinned)?;
-    let mut mapped = Vector::new();
-    map::resolve(ops, &pinned, mapping.as_ref(), &mut mapped).ok_or(EFAULT)?;
+    let mut room = MappedOperands::new();
+    let mapped = mapping.resolve(&mut room)?;
 
-    let stopped_at = cpu::run_on(cpu, &mapped)?;
-    stats::add(Stat::Operations, ops.len());
-    stats::add(Stat::Bytes, ops.iter().map(Op::bytes).sum());
+    let stopped_at = cpu::run_on(cpu, mapped)?;
+    stats::add(Stat::Operations, plan.ops().len());
+    stats::add(Stat::Bytes, plan.bytes());
     Ok(stopped_at)
 }

@@ -15,16 +15,20 @@ mod vectors {
             VEC_LEN_MAX, //
         },
         cpu,
-        map::Mapped,
+        map::{
+            Mapped,
+            MappedVector, //
+        },
         op::{
             self,
             Op,
+            Sink,
             Update,
             User,
-            Vector,
             Width, //
         },
         plan::{
+            Operand,
             PagesOf,
             Plan,
             UserPage, //
@@ -47,49 +51,61 @@ mod vectors {
         RawOp { op, len, args }
     }
 
-    fn user(addr: usize) -> User {
-        User {
-            addr,
-            expect_fault: false,
+    /// The operation that has been decoded last, and its operands.
+    #[derive(PartialEq)]
+    struct Last(Op, [Option<User>; 2]);
+
+    impl Sink for Last {
+        fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
+            self.0 = op;
+            self.1 = [operands.first().copied(), operands.get(1).copied()];
+            Ok(())
         }
+    }
+
+    fn decode(raw: RawOp) -> Result<Last> {
+        let mut last = Last(Op::Barrier, [None; 2]);
+
+        op::decode(&raw, &mut last)?;
+        Ok(last)
     }
 
     fn is_invalid(raw: RawOp) -> bool {
-        Op::decode(&raw) == Err(EINVAL)
+        decode(raw).is_err_and(|e| e == EINVAL)
     }
 
     #[test]
-    fn decode_comparisons_and_copies() {
-        let len = 100;
+    fn decode_comparisons_and_copies() -> Result {
         let args = [0x1000, 0x2001, arg([0, 7, 0, 0, 0, 0, 0, 0])];
-        let b = User {
-            addr: 0x2001,
-            expect_fault: true,
+        let operands = |write| {
+            let first = User {
+                addr: 0x1000,
+                len: 100,
+                write,
+                expect_fault: false,
+            };
+            let second = User {
+                addr: 0x2001,
+                len: 100,
+                write: false,
+                expect_fault: true,
+            };
+            [Some(first), Some(second)]
         };
 
         for (code, equal) in [(abi::COMPARE_EQ, true), (abi::COMPARE_NE, false)] {
-            assert!(
-                Op::decode(&raw(code, len, args))
-                    == Ok(Op::Compare {
-                        a: user(0x1000),
-                        b,
-                        len: 100,
-                        equal,
-                    })
-            );
+            let op = Op::Compare { len: 100, equal };
+            assert!(decode(raw(code, 100, args))? == Last(op, operands(false)));
         }
-        assert!(
-            Op::decode(&raw(abi::MEMCPY, len, args))
-                == Ok(Op::Copy {
-                    dst: user(0x1000),
-                    src: b,
-                    len: 100,
-                    backward: false,
-                })
-        );
+        let op = Op::Copy {
+            len: 100,
+            backward: false,
+        };
+        assert!(decode(raw(abi::MEMCPY, 100, args))? == Last(op, operands(true)));
+
         for code in [abi::COMPARE_EQ, abi::COMPARE_NE, abi::MEMCPY] {
-            assert!(Op::decode(&raw(code, 0, [0; 3])).is_ok());
-            assert!(Op::decode(&raw(code, 4096, [0; 3])).is_ok());
+            assert!(decode(raw(code, 0, [0; 3])).is_ok());
+            assert!(decode(raw(code, 4096, [0; 3])).is_ok());
             assert!(is_invalid(raw(code, 4097, [0; 3])));
             assert!(is_invalid(raw(code, u32::MAX, [0; 3])));
             for reserved in 2..8 {
@@ -98,6 +114,7 @@ mod vectors {
                 assert!(is_invalid(raw(code, 8, [0, 0, arg(bytes)])));
             }
         }
+        Ok(())
     }
 
     #[test]
@@ -111,31 +128,36 @@ mod vectors {
             (u64::MAX, u64::MAX - 1, 2, true),
             (0, u64::MAX, 4096, false),
         ] {
-            let op = Op::decode(&raw(abi::MEMCPY, len, [dst, src, 0]));
-            assert!(matches!(op, Ok(Op::Copy { backward, .. }) if backward == expected));
+            let last = decode(raw(abi::MEMCPY, len, [dst, src, 0]));
+            assert!(matches!(last, Ok(Last(Op::Copy { backward, .. }, _)) if backward == expected));
         }
     }
 
     #[test]
-    fn decode_words() {
+    fn decode_words() -> Result {
         for (code, update) in [
-            (abi::ADD, Update::Add(3)),
-            (abi::OR, Update::Or(3)),
-            (abi::AND, Update::And(3)),
-            (abi::XOR, Update::Xor(3)),
+            (abi::ADD, Update::Add),
+            (abi::OR, Update::Or),
+            (abi::AND, Update::And),
+            (abi::XOR, Update::Xor),
         ] {
-            let p = User {
+            let operand = User {
                 addr: 0x1008,
+                len: 8,
+                write: true,
                 expect_fault: true,
             };
+            let op = Op::Update {
+                update,
+                width: Width::W8,
+                arg: 3,
+            };
             let args = [0x1008, 3, arg([1, 0, 0, 0, 0, 0, 0, 0])];
-            let width = Width::W8;
-            let expected = Ok(Op::Update { p, width, update });
-            assert!(Op::decode(&raw(code, 8, args)) == expected);
+            assert!(decode(raw(code, 8, args))? == Last(op, [Some(operand), None]));
 
             for len in 0..4200 {
                 let valid = matches!(len, 1 | 2 | 4 | 8);
-                assert_eq!(Op::decode(&raw(code, len, [0x1000, 3, 0])).is_ok(), valid);
+                assert_eq!(decode(raw(code, len, [0x1000, 3, 0])).is_ok(), valid);
             }
             for (len, addr) in [(2, 1), (4, 2), (8, 4), (8, 1)] {
                 assert!(is_invalid(raw(code, len, [addr, 3, 0])));
@@ -146,17 +168,38 @@ mod vectors {
                 assert!(is_invalid(raw(code, 8, [0, 0, arg(bytes)])));
             }
         }
+        Ok(())
     }
 
     #[test]
-    fn decode_shifts() {
-        for code in [abi::LSHIFT, abi::RSHIFT] {
+    fn decode_shifts() -> Result {
+        for (code, update) in [(abi::LSHIFT, Update::Shl), (abi::RSHIFT, Update::Shr)] {
             for len in [1, 2, 4, 8] {
                 for bits in 0..100_u32 {
                     let [b0, b1, b2, b3] = bits.to_ne_bytes();
                     let args = [0x1000, arg([b0, b1, b2, b3, 1, 0, 0, 0]), 0];
-                    assert_eq!(Op::decode(&raw(code, len, args)).is_ok(), bits < 8 * len);
+                    if bits >= 8 * len {
+                        assert!(is_invalid(raw(code, len, args)));
+                        continue;
+                    }
+
+                    let operand = User {
+                        addr: 0x1000,
+                        len: len as u16,
+                        write: true,
+                        expect_fault: true,
+                    };
+                    let op = Op::Update {
+                        update,
+                        width: Width::new(len as usize).ok_or(EINVAL)?,
+                        arg: bits.into(),
+                    };
+                    assert!(decode(raw(code, len, args))? == Last(op, [Some(operand), None]));
                 }
+                assert!(is_invalid(raw(code, len, [0x1000, u64::MAX, 0])));
+            }
+            for len in [0, 3, 5, 16, 4096] {
+                assert!(is_invalid(raw(code, len, [0x1000, 0, 0])));
             }
             for reserved in 5..8 {
                 let mut bytes = [0; 8];
@@ -164,50 +207,36 @@ mod vectors {
                 assert!(is_invalid(raw(code, 8, [0, arg(bytes), 0])));
             }
             assert!(is_invalid(raw(code, 8, [0, 0, 1])));
+            assert!(is_invalid(raw(code, 8, [4, 0, 0])));
         }
+        Ok(())
     }
 
     #[test]
-    fn decode_codes() {
+    fn decode_codes() -> Result {
         let all = raw(abi::MB, u32::MAX, [u64::MAX; 3]);
-        assert!(Op::decode(&all) == Ok(Op::Barrier));
+        assert!(decode(all)? == Last(Op::Barrier, [None; 2]));
         for code in [-1, abi::NR_OPS, i32::MIN, i32::MAX] {
             assert!(is_invalid(raw(code, 0, [0; 3])));
         }
+        Ok(())
     }
 
-    #[test]
-    fn decode_the_sum() {
-        let word = raw(abi::ADD, 8, [0; 3]);
-        let copy = |len| raw(abi::MEMCPY, len, [0; 3]);
-        let mut ops = [word; VEC_LEN_MAX];
+    fn plan(vector: &[RawOp]) -> Result<Plan> {
+        let mut plan = Plan::new();
 
-        ops[7] = copy(4096);
-        assert!(op::decode(&ops, &mut Vector::new()).is_ok());
-        ops[8] = copy(9);
-        assert!(op::decode(&ops, &mut Vector::new()).is_err());
-        // Barriers have no bytes.
-        ops[9] = raw(abi::MB, u32::MAX, [0; 3]);
-        assert!(op::decode(&ops, &mut Vector::new()).is_ok());
-        let mut vector = Vector::new();
-        assert!(op::decode(&[copy(4096); VEC_LEN_MAX], &mut vector).is_err());
-    }
-
-    fn copy(dst: usize, src: usize, len: usize) -> Op<User> {
-        Op::Copy {
-            dst: user(dst),
-            src: user(src),
-            len,
-            backward: false,
+        for raw in vector {
+            op::decode(raw, &mut plan)?;
         }
+        Ok(plan)
     }
 
-    fn add(p: usize) -> Op<User> {
-        Op::Update {
-            p: user(p),
-            width: Width::W8,
-            update: Update::Add(1),
-        }
+    fn copy(dst: usize, src: usize, len: u32) -> RawOp {
+        raw(abi::MEMCPY, len, [dst as u64, src as u64, 0])
+    }
+
+    fn add(p: usize) -> RawOp {
+        raw(abi::ADD, 8, [p as u64, 1, 0])
     }
 
     fn page(number: usize, write: bool) -> UserPage {
@@ -218,53 +247,89 @@ mod vectors {
     }
 
     #[test]
-    fn plan_pages_once() {
-        let mut plan = Plan::new();
-        let ops = [
+    fn plan_the_sum() -> Result {
+        let mut vector = [add(0); VEC_LEN_MAX];
+        assert_eq!(plan(&vector)?.bytes(), 8 * VEC_LEN_MAX);
+        vector[7] = copy(0, 0, 4096);
+        assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX);
+        // Barriers have no bytes.
+        vector[9] = raw(abi::MB, u32::MAX, [0; 3]);
+        assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX - 8);
+        let vector = [copy(0, 0, 4096); VEC_LEN_MAX];
+        assert_eq!(plan(&vector)?.bytes(), 4096 * VEC_LEN_MAX);
+        assert!(plan(&[add(0); VEC_LEN_MAX + 1]).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn plan_pages_once() -> Result {
+        let plan = plan(&[
             copy(3 * PAGE_SIZE - 1, 7 * PAGE_SIZE, 2),
             copy(0, 0, 0),
             add(7 * PAGE_SIZE + 8),
             copy(2 * PAGE_SIZE, 9 * PAGE_SIZE - 1, 1),
-        ];
+        ])?;
 
-        assert!(plan.make(&ops, |_, _| true).is_some());
         let pages = [page(2, true), page(3, true), page(7, true), page(8, false)];
         assert!(plan.pages() == pages);
-        let operands = [(0, 1), (2, 2), (2, 2), (0, 0), (3, 3)];
-        assert!(plan.operands() == operands.map(|(first, last)| PagesOf { first, last }));
+        let last = (PAGE_SIZE - 1) as u16;
+        let operands = [
+            (last, 2, 0, 1),
+            (0, 2, 2, 2),
+            (0, 0, 0, 0),
+            (0, 0, 0, 0),
+            (8, 8, 2, 2),
+            (0, 1, 0, 0),
+            (last, 1, 3, 3),
+        ];
+        assert!(
+            plan.operands()
+                == operands.map(|(offset, len, first, last)| Operand {
+                    offset,
+                    len,
+                    pages: PagesOf { first, last },
+                })
+        );
+        assert!(plan.crossing());
+        assert!(!plan.impossible());
         assert!(plan.runs(true).eq([(2 * PAGE_SIZE, 2), (7 * PAGE_SIZE, 1)]));
         assert!(plan.runs(false).eq([(8 * PAGE_SIZE, 1)]));
+        Ok(())
     }
 
     #[test]
-    fn plan_the_maximum() {
+    fn plan_the_maximum() -> Result {
         // Far from one another, so that they meet in the index.
         let step = 2 * PAGES_MAX * PAGE_SIZE;
         for step in [step, 2 * PAGE_SIZE, 3 * PAGE_SIZE] {
-            let mut ops = [Op::Barrier; VEC_LEN_MAX];
-            for (i, op) in ops.iter_mut().enumerate() {
+            let mut vector = [add(0); VEC_LEN_MAX];
+            for (i, raw) in vector.iter_mut().enumerate() {
                 let end = 2 * i * step + PAGE_SIZE;
-                *op = copy(end - 1, end + step - 1, 2);
+                *raw = copy(end - 1, end + step - 1, 2);
             }
 
-            let mut plan = Plan::new();
-            assert!(plan.make(&ops, |_, _| true).is_some());
+            let plan = plan(&vector)?;
             assert_eq!(plan.pages().len(), PAGES_MAX);
-            assert!(plan.operands().iter().all(|operand| operand.crosses()));
+            let mut operands = plan.operands().iter();
+            assert!(operands.all(|operand| operand.pages.crosses()));
         }
+        Ok(())
     }
 
     #[test]
-    fn plan_only_user_space() {
-        let end = 8 * PAGE_SIZE;
-        let is_user = |addr, len| addr + len <= end;
+    fn plan_only_user_space() -> Result {
+        let last = usize::MAX;
 
-        assert!(Plan::new().make(&[copy(end - 8, 0, 8)], is_user).is_some());
-        assert!(Plan::new().make(&[copy(end - 7, 0, 8)], is_user).is_none());
-        assert!(Plan::new().make(&[copy(0, end - 7, 8)], is_user).is_none());
-        assert!(Plan::new().make(&[copy(end, 0, 0)], is_user).is_some());
-        assert!(Plan::new().make(&[copy(end + 1, 0, 0)], is_user).is_none());
-        assert!(Plan::new().make(&[copy(!0 - 6, 0, 8)], is_user).is_none());
+        // The sum wraps.
+        assert!(plan(&[copy(last, 0, 2)])?.impossible());
+        assert!(plan(&[copy(0, last - 6, 8)])?.impossible());
+        // No bytes, but an address. Others are found when pages are pinned.
+        assert!(plan(&[copy(last, 0, 0)])?.impossible());
+        assert!(plan(&[copy(0, last / 2 + 1, 0)])?.impossible());
+        assert!(!plan(&[copy(PAGE_SIZE, 0, 0)])?.impossible());
+        assert!(!plan(&[copy(PAGE_SIZE - 1, 0, 2)])?.impossible());
+        assert!(!plan(&[add(8)])?.crossing());
+        Ok(())
     }
 
     /// Two operands of up to [`DATA_LEN_MAX`] bytes, and some more around them.
@@ -277,28 +342,18 @@ mod vectors {
         Ok(buffer)
     }
 
-    /// Where `at` is in `buffer`.
-    fn mapped(buffer: &mut [u8], at: usize, len: usize) -> Mapped<'_> {
-        let bytes = &mut buffer[at..][..len];
+    /// Runs operations, with operands of so many bytes at so many bytes in `buffer`, on `cpu`.
+    fn run(cpu: CpuId, buffer: &mut [u8], ops: &[Op], at: &[(usize, usize)]) -> Result<i32> {
+        let mut operands = KVec::new();
 
-        // SAFETY: They are there, and nobody else uses them.
-        unsafe { Mapped::new(NonNull::from(bytes).cast()) }
-    }
+        for &(at, len) in at {
+            let bytes = NonNull::from(&mut buffer[at..][..len]);
 
-    /// Runs `ops`, whose operands are in `buffer`, on `cpu`.
-    fn run(cpu: CpuId, buffer: &mut [u8], ops: &[Op<User>]) -> Result<i32> {
-        let mut vector = Vector::new();
-
-        for op in ops {
-            let op = op.try_map(|at, len| {
-                let operand = mapped(buffer, at.addr, len).as_ptr();
-
-                // SAFETY: As above; `buffer` is borrowed until the vector has run.
-                NonNull::new(operand).map(|operand| unsafe { Mapped::new(operand) })
-            });
-            op.and_then(|op| vector.push(op)).ok_or(EINVAL)?;
+            // SAFETY: They are there while `buffer` is borrowed, and nobody else uses them.
+            operands.push(unsafe { Mapped::new(bytes.cast()) }, GFP_KERNEL)?;
         }
-        cpu::run_on(cpu, &vector)
+        // SAFETY: Callers pass the operands of `ops`.
+        cpu::run_on(cpu, unsafe { MappedVector::new(ops, &operands) })
     }
 
     #[test]
@@ -312,22 +367,18 @@ mod vectors {
             (Width::W4, 32),
             (Width::W8, 64),
         ] {
-            for (update, new) in [
-                (Update::Add(arg), old.wrapping_add(arg)),
-                (Update::Or(arg), old | arg),
-                (Update::And(arg), old & arg),
-                (Update::Xor(arg), old ^ arg),
-                (Update::Shl(5), old << 5),
-                (Update::Shr(5), (old & (!0 >> (64 - bits))) >> 5),
+            for (update, arg, new) in [
+                (Update::Add, arg, old.wrapping_add(arg)),
+                (Update::Or, arg, old | arg),
+                (Update::And, arg, old & arg),
+                (Update::Xor, arg, old ^ arg),
+                (Update::Shl, 5, old << 5),
+                (Update::Shr, 5, (old & (!0 >> (64 - bits))) >> 5),
             ] {
                 let mut buffer = new_buffer()?;
                 buffer[64..72].copy_from_slice(&old.to_ne_bytes());
-                let p = user(64);
-                run(
-                    CpuId::current(),
-                    &mut buffer,
-                    &[Op::Update { p, width, update }],
-                )?;
+                let op = Op::Update { update, width, arg };
+                run(CpuId::current(), &mut buffer, &[op], &[(64, width.bytes())])?;
 
                 let mut expected = old.to_ne_bytes();
                 let new = new.to_ne_bytes();
@@ -356,13 +407,9 @@ mod vectors {
                     let mut expected = new_buffer()?;
                     expected.copy_within(src..src + len, dst);
 
-                    let op = Op::Copy {
-                        dst: user(dst),
-                        src: user(src),
-                        len,
-                        backward,
-                    };
-                    run(CpuId::current(), &mut buffer, &[op])?;
+                    let op = Op::Copy { len, backward };
+                    let at = [(dst, len), (src, len)];
+                    run(CpuId::current(), &mut buffer, &[op], &at)?;
                     assert!(*buffer == *expected);
                 }
             }
@@ -373,32 +420,29 @@ mod vectors {
     #[test]
     fn run_comparisons_on_every_cpu() -> Result {
         let mut buffer = new_buffer()?;
-        let compare = |a, b, len, equal| Op::Compare {
-            a: user(a),
-            b: user(b),
-            len,
-            equal,
+        let compare = |len, equal| Op::Compare { len, equal };
+        let add = Op::Update {
+            update: Update::Add,
+            width: Width::W8,
+            arg: 1,
         };
 
         for cpu in Cpumask::possible().iter() {
             for len in [0, 1, 2, 4, 5, 8, 100] {
+                let ops = [compare(len, true), compare(len, false)];
                 // Bytes repeat after 251.
-                let same = compare(0, 251, len, true);
-                let differ = compare(0, 252, len, false);
+                let at = [(0, len), (251, len), (0, len), (252, len)];
                 let last = if len == 0 { 2 } else { 0 };
-                assert_eq!(run(cpu, &mut buffer, &[same, differ])?, last);
+                assert_eq!(run(cpu, &mut buffer, &ops, &at)?, last);
             }
-            let ops = [
-                add(0),
-                compare(8, 8 + 251, 8, true),
-                compare(8, 9 + 251, 8, true),
-                add(0),
-            ];
+
+            let ops = [add, compare(8, true), compare(8, true), add];
+            let at = [(0, 8), (8, 8), (8 + 251, 8), (8, 8), (9 + 251, 8), (0, 8)];
             let before = buffer[0];
-            assert_eq!(run(cpu, &mut buffer, &ops)?, 3);
+            assert_eq!(run(cpu, &mut buffer, &ops, &at)?, 3);
             assert_eq!(buffer[0], before.wrapping_add(1));
             buffer[0] = before;
-            assert_eq!(run(cpu, &mut buffer, &[])?, 0);
+            assert_eq!(run(cpu, &mut buffer, &[], &[])?, 0);
         }
         Ok(())
     }

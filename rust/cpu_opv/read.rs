@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading a vector from user memory.
+
+use crate::abi::RawOp;
+use core::mem::MaybeUninit;
+use kernel::{
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// Reads operations from user memory, once, until `raw` is full.
+///
+/// # Errors
+///
+/// `EFAULT` if one cannot be read.
+#[inline]
+pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[RawOp]> {
+    fill(vec, raw)?;
+    // SAFETY: All of it has been read.
+    Ok(unsafe { core::slice::from_raw_parts(raw.as_ptr().cast(), raw.len()) })
+}
+
+/// By words: most vectors are too short for a string instruction, as copies use, to pay.
+#[cfg(CONFIG_HAVE_RUST_USER_ACCESS)]
+#[inline]
+fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
+    use kernel::uaccess::access::UserRegion;
+
+    // SAFETY: The only region here, and nothing is called in it.
+    let region = unsafe { UserRegion::open() };
+    let mut start = vec;
+    let mut at = 0_usize;
+
+    while let Some(slot) = raw.get_mut(at) {
+        let op = region.window(start)?;
+
+        slot.write(RawOp::from_words(op.read::<[u64; 4], 0>()?));
+        start = start.wrapping_byte_add(size_of::<RawOp>());
+        at = at.wrapping_add(1);
+    }
+    Ok(())
+}
+
+#[cfg(not(CONFIG_HAVE_RUST_USER_ACCESS))]
+fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
+    use kernel::uaccess::UserSlice;
+
+    let len = size_of_val(raw);
+    // SAFETY: The bytes of a `RawOp` can be written as such.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), len) };
+
+    UserSlice::new(vec, len).reader().read_raw(bytes)
+}
