@@ -44,17 +44,20 @@ static void add_cmpeqv_memcpy_storev(const char *name, size_t len)
 }
 
 /*
- * As many copies as there can be, the first of @len bytes. @crossing: each operand is on two pages,
- * else on one; no two share any.
+ * As many copies as there can be, the first of @len bytes, from one buffer to another, which
+ * follows it: between two operands in a buffer are @step pages. @crossing: each operand is on two
+ * pages, else on one; no two share any.
  */
-static void add_copies(const char *name, size_t len, bool crossing)
+static void add_copies(const char *name, size_t len, size_t step, bool crossing)
 {
 	struct vector *vec = add_vector(name);
+	const char *src = memory[0];
+	char *dst = memory[step * CPU_OP_VEC_LEN_MAX];
 
 	for (int i = 0; i < CPU_OP_VEC_LEN_MAX; i++) {
-		size_t start = crossing ? PAGE - len / 2 : 0;
+		size_t at = i * step * PAGE + (crossing ? PAGE - len / 2 : 0);
 
-		append(vec, cpu_op_memcpy(memory[4 * i] + start, memory[4 * i + 2] + start, len));
+		append(vec, cpu_op_memcpy(dst + at, src + at, len));
 		len = sizeof(*v);
 	}
 }
@@ -88,13 +91,15 @@ void init_vectors(void)
 	for (int i = 0; i < CPU_OP_VEC_LEN_MAX; i++)
 		append(vec, cpu_op_plus(v + 1 + i, 1, sizeof(*v)));
 
-	add_copies("memcpy-32-pages", sizeof(*v), false);
+	add_copies("memcpy-32-pages", sizeof(*v), 1, false);
+	add_copies("memcpy-32-scattered", sizeof(*v), 2, false);
 
 	vec = add_vector("memcpy-crossing");
 	append(vec, cpu_op_memcpy(memory[4] + PAGE / 2, memory[6] + PAGE / 2, CPU_OP_DATA_LEN_MAX));
 
-	add_copies("maximal", CPU_OP_DATA_LEN_MAX, false);
-	add_copies("maximal-crossing", CPU_OP_DATA_LEN_MAX, true);
+	add_copies("maximal", CPU_OP_DATA_LEN_MAX, 1, false);
+	add_copies("maximal-scattered", CPU_OP_DATA_LEN_MAX, 2, false);
+	add_copies("maximal-crossing", CPU_OP_DATA_LEN_MAX, 2, true);
 }
 
 const struct vector *find_vector(const char *name)
