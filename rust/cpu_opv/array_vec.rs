@@ -44,28 +44,21 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
         Ok(())
     }
 
-    /// Appends what `f` makes of each of `items`.
+    /// Makes the elements what `f` makes of each of `items`.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no room; those of `f`. Nothing is appended then.
+    /// `EINVAL` if there is no room; those of `f`. There are no elements then.
     #[inline(always)]
-    pub(crate) fn extend_map<I>(
-        &mut self,
-        items: &[I],
-        mut f: impl FnMut(&I) -> Result<T>,
-    ) -> Result {
-        let room = self
-            .elements
-            .get_mut(self.len..)
-            .and_then(|room| room.get_mut(..items.len()))
-            .ok_or(EINVAL)?;
-
+    pub(crate) fn set_map<I>(&mut self, items: &[I], mut f: impl FnMut(&I) -> Result<T>) -> Result {
+        // INVARIANT: None of them.
+        self.len = 0;
+        let room = self.elements.get_mut(..items.len()).ok_or(EINVAL)?;
         for (slot, item) in room.iter_mut().zip(items) {
             slot.write(f(item)?);
         }
         // INVARIANT: There was room for them, and all are there now.
-        self.len += items.len();
+        self.len = items.len();
         Ok(())
     }
 }

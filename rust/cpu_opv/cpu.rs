@@ -48,7 +48,7 @@ kernel::sync::global_lock! {
 ///
 /// # Safety
 ///
-/// Must be called once, before user space runs.
+/// Must be called once, before anything runs in user mode.
 pub(crate) unsafe fn init() {
     // SAFETY: By the safety requirements.
     unsafe { OFFLINE.init() };
@@ -103,7 +103,7 @@ pub(crate) fn possible(number: c_int) -> Result<CpuId> {
 /// Others can change that at any time.
 #[inline]
 pub(crate) fn allowed(cpu: CpuId) -> bool {
-    // SAFETY: The pointer is to a mask that is in the task, too.
+    // SAFETY: The pointer is to a mask that stays: that of the task, or of a single CPU.
     let mask =
         unsafe { Cpumask::from_raw((&raw const (*current!().as_ptr()).cpus_ptr).read_volatile()) };
 

@@ -117,9 +117,17 @@ static const struct ctl_table cpu_opv_sysctls[] = {
 	},
 };
 
+/* Before the first helper of user mode. */
+static int __init cpu_opv_early_init(void)
+{
+	rust_cpu_opv_init();
+	return 0;
+}
+early_initcall(cpu_opv_early_init);
+
 static int __init cpu_opv_init(void)
 {
 	register_sysctl_init("kernel", cpu_opv_sysctls);
-	return rust_cpu_opv_init();
+	return rust_cpu_opv_init_debugfs();
 }
 device_initcall(cpu_opv_init);

@@ -26,6 +26,7 @@ extern struct semaphore cpu_opv_vmap_sem;
 /* Defined in Rust */
 long rust_cpu_opv(void __user *vec, int cnt, int cpu, int flags);
 void rust_cpu_opv_set_max_vmap(int old, int new);
-int rust_cpu_opv_init(void);
+void rust_cpu_opv_init(void);
+int rust_cpu_opv_init_debugfs(void);
 
 #endif /* _CPU_OPV_GLUE_H */

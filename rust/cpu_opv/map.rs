@@ -72,16 +72,23 @@ impl Mapped<'_> {
     }
 
     /// Has the CPU load the operand, of `len` bytes, into its caches, so that the section with
-    /// preemption off does not wait for memory.
+    /// preemption off does not wait for memory. Of words, that is their first byte.
     #[inline(always)]
     fn touch(self, len: u16) {
         const LINE: u16 = 64;
+        const WORD: u16 = 8;
 
         #[inline(never)]
         fn touch_rest(operand: Mapped<'_>, len: u16) {
-            for at in (LINE..len).step_by(LINE.into()) {
+            let mut at = len - 1;
+
+            loop {
                 // SAFETY: By the type invariant the byte is there.
                 unsafe { operand.as_ptr().add(at.into()).read_volatile() };
+                if at < LINE {
+                    break;
+                }
+                at -= LINE;
             }
         }
 
@@ -89,7 +96,7 @@ impl Mapped<'_> {
             // SAFETY: As above.
             unsafe { self.as_ptr().read_volatile() };
         }
-        if len > LINE {
+        if len > WORD {
             touch_rest(self, len);
         }
     }
@@ -99,7 +106,8 @@ impl Mapped<'_> {
 ///
 /// # Invariants
 ///
-/// `operands` are those of `ops`, in order, each with as many bytes as its operation says.
+/// `operands` are those of `ops`, in order: as many as each has, of the length that it says, and
+/// aligned if it says so.
 #[derive(Clone, Copy)]
 pub(crate) struct MappedVector<'p> {
     ops: &'p [Op],
@@ -138,7 +146,7 @@ impl<'p> MappedVector<'p> {
 
 /// Where the operands of a vector are mapped.
 pub(crate) struct Mapping<'p> {
-    pinned: &'p Pinned<'p>,
+    pinned: Pinned<'p>,
     /// If there are operands that need it.
     contiguous: Option<Contiguous<'p>>,
 }
@@ -151,7 +159,7 @@ impl<'p> Mapping<'p> {
     ///
     /// `ENOMEM`; `EINTR` if the task was killed.
     #[inline]
-    pub(crate) fn new(pinned: &'p Pinned<'_>) -> Result<Self> {
+    pub(crate) fn new(pinned: Pinned<'p>) -> Result<Self> {
         // SAFETY: Never written after boot.
         let all = unsafe { bindings::cpu_opv_force_vmap };
         let contiguous = if pinned.plan().crossing() || all {
@@ -173,10 +181,10 @@ impl<'p> Mapping<'p> {
         let plan = self.pinned.plan();
         let mut pages = 0;
 
-        room.extend_map(plan.operands(), |operand| {
+        room.set_map(plan.operands(), |operand| {
             self.find(operand, &mut pages).ok_or(EFAULT)
         })?;
-        // SAFETY: The plan has the operands of its operations, in order.
+        // SAFETY: By the invariants of the plan, and each is where `find()` says.
         Ok(unsafe { MappedVector::new(plan.ops(), room) })
     }
 
@@ -220,24 +228,25 @@ struct Contiguous<'p> {
 impl<'p> Contiguous<'p> {
     /// Maps operands that cross pages, or all of them; `None` if there are none.
     #[inline(never)]
-    fn new(pinned: &'p Pinned<'_>, all: bool) -> Result<Option<Self>> {
-        let permit = Permit::get()?;
-        let mut pages = KVec::new();
-        let mut operands = 0;
-
-        for operand in pinned.plan().operands() {
-            if operand.len > 0 && (operand.pages.crosses() || all) {
-                if pages.is_empty() {
-                    pages.reserve(PAGES_MAX, GFP_KERNEL)?;
-                }
-                for number in operand.pages.numbers() {
-                    pages.push(pinned.page(number).ok_or(EFAULT)?, GFP_KERNEL)?;
-                }
-                operands += 1;
-            }
-        }
+    fn new(pinned: Pinned<'p>, all: bool) -> Result<Option<Self>> {
+        let needs = |operand: &&Operand| operand.len > 0 && (operand.pages.crosses() || all);
+        let operands = pinned.plan().operands().iter().filter(needs).count();
         if operands == 0 {
             return Ok(None);
+        }
+
+        let permit = Permit::get()?;
+        let mut by_number = KVec::with_capacity(PAGES_MAX, GFP_KERNEL)?;
+        for page in pinned.pages() {
+            by_number.push(page.ok_or(EFAULT)?, GFP_KERNEL)?;
+        }
+        let mut pages = KVec::with_capacity(PAGES_MAX, GFP_KERNEL)?;
+        for operand in pinned.plan().operands().iter().filter(needs) {
+            for number in operand.pages.numbers() {
+                let page = by_number.get(usize::from(number)).ok_or(EFAULT)?;
+
+                pages.push(*page, GFP_KERNEL)?;
+            }
         }
         let map = VmapRam::new(&pages)?;
         stats::add(Stat::Vmap, operands);

@@ -2,7 +2,7 @@
 
 //! Operations, checked.
 //!
-//! Decoding has no effects: tested with KUnit.
+//! Decoding has no effects but those of the sink: tested with KUnit.
 
 use crate::abi::{
     self,
@@ -67,7 +67,7 @@ impl Width {
     }
 }
 
-/// What becomes of a word, given an argument.
+/// What becomes of a word, given an argument. Numbered by op codes, so that decoding is no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Update {
@@ -101,12 +101,17 @@ pub(crate) enum Op {
 
 /// Takes operations on user memory.
 pub(crate) trait Sink {
-    /// Takes `op`, with as many operands as it has, in the order in which their errors count.
+    /// Takes `op` and its operands, in the order in which their errors count.
+    ///
+    /// # Safety
+    ///
+    /// These must be as many operands as `op` has, of the length that it says, which is at most
+    /// [`DATA_LEN_MAX`], and aligned if it says so.
     ///
     /// # Errors
     ///
     /// Those of the sink.
-    fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result;
+    unsafe fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result;
 }
 
 /// Checks `raw`, and passes it on to `sink`.
@@ -122,7 +127,9 @@ pub(crate) fn decode(raw: &RawOp, sink: &mut impl Sink) -> Result {
         abi::ADD | abi::OR | abi::AND | abi::XOR => decode_arithmetic(raw, sink),
         abi::LSHIFT | abi::RSHIFT => decode_shift(raw, sink),
         // None of its arguments counts.
-        abi::MB => sink.push(Op::Barrier, []),
+        //
+        // SAFETY: It has no operands.
+        abi::MB => unsafe { sink.push(Op::Barrier, []) },
         _ => Err(EINVAL),
     }
 }
@@ -135,9 +142,10 @@ fn decode_arithmetic(raw: &RawOp, sink: &mut impl Sink) -> Result {
         abi::OR => Update::Or,
         abi::AND => Update::And,
         abi::XOR => Update::Xor,
+        // Not called for such.
         _ => return Err(EINVAL),
     };
-    if flags & !first_bytes(1) != 0 {
+    if flags & !const { first_bytes(1) } != 0 {
         return Err(EINVAL);
     }
 
@@ -181,14 +189,15 @@ fn decode_word(
         write: true,
         expect_fault,
     };
-    sink.push(Op::Update { update, width, arg }, [operand])
+    // SAFETY: It has one, of its width, and aligned.
+    unsafe { sink.push(Op::Update { update, width, arg }, [operand]) }
 }
 
 #[inline(always)]
 fn decode_two_operands(raw: &RawOp, sink: &mut impl Sink) -> Result {
     let [first, second, flags] = raw.args;
     let len = raw.len as usize;
-    if len > DATA_LEN_MAX || flags & !first_bytes(2) != 0 {
+    if len > DATA_LEN_MAX || flags & !const { first_bytes(2) } != 0 {
         return Err(EINVAL);
     }
 
@@ -197,20 +206,21 @@ fn decode_two_operands(raw: &RawOp, sink: &mut impl Sink) -> Result {
         addr: first as usize,
         len: raw.len as u16,
         write: copy,
-        expect_fault: flags & first_bytes(1) != 0,
+        expect_fault: flags & const { first_bytes(1) } != 0,
     };
     let second = User {
         addr: second as usize,
         len: raw.len as u16,
         write: false,
-        expect_fault: flags & !first_bytes(1) != 0,
+        expect_fault: flags & !const { first_bytes(1) } != 0,
     };
     let op = if copy {
-        let (dst, src) = (first.addr, second.addr);
+        // The highest byte can be a tag, which is of no meaning for where the memory is.
+        let distance = first.addr.wrapping_sub(second.addr) & (usize::MAX >> 8);
 
         Op::Copy {
             len,
-            backward: dst > src && dst - src < len,
+            backward: distance != 0 && distance < len,
         }
     } else {
         Op::Compare {
@@ -219,5 +229,6 @@ fn decode_two_operands(raw: &RawOp, sink: &mut impl Sink) -> Result {
         }
     };
 
-    sink.push(op, [first, second])
+    // SAFETY: It has two, of its length, which has been checked.
+    unsafe { sink.push(op, [first, second]) }
 }

@@ -51,116 +51,129 @@ use kernel::{
 
 /// Room for the pages of a vector: large, so it stays where it is.
 pub(crate) struct Room {
-    written: [Slot; PAGES_MAX],
-    read: [Slot; PAGES_MAX],
-    /// The address and the place of each page, by its number in the plan.
-    pages: ArrayVec<(*mut u8, u8), PAGES_MAX>,
+    slots: [Slot; PAGES_MAX],
+    addresses: ArrayVec<*mut u8, PAGES_MAX>,
 }
 
 impl Room {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         Self {
-            written: [const { Slot::uninit() }; PAGES_MAX],
-            read: [const { Slot::uninit() }; PAGES_MAX],
-            pages: ArrayVec::new(),
+            slots: [const { Slot::uninit() }; PAGES_MAX],
+            addresses: ArrayVec::new(),
         }
     }
 }
 
-/// The pages of a vector, pinned.
-pub(crate) struct Pinned<'a> {
+/// The pages of a vector.
+pub(crate) struct Pages<'a> {
     plan: &'a Plan,
     written: PinnedPages<'a>,
     read: PinnedPages<'a>,
-    /// The address and the place of each page, by its number in the plan.
-    pages: &'a mut ArrayVec<(*mut u8, u8), PAGES_MAX>,
+    /// The address of each page, by its number in the plan.
+    addresses: &'a mut ArrayVec<*mut u8, PAGES_MAX>,
 }
 
-impl<'a> Pinned<'a> {
-    /// None of the pages of `plan` yet, of which as many as `plan` has fit in `room`.
+impl<'a> Pages<'a> {
+    /// The pages of `plan`, not pinned yet.
     #[inline(always)]
     pub(crate) fn new(plan: &'a Plan, room: &'a mut Room) -> Self {
+        let writes = plan.writes().iter().filter(|&&write| write).count();
+        let (written, read) = room.slots.split_at_mut(writes.min(PAGES_MAX));
+
         Self {
             plan,
-            written: PinnedPages::new(&mut room.written, Access::Write),
-            read: PinnedPages::new(&mut room.read, Access::Read),
-            pages: &mut room.pages,
+            written: PinnedPages::new(written, Access::Write),
+            read: PinnedPages::new(read, Access::Read),
+            addresses: &mut room.addresses,
         }
     }
 
-    /// Pins all pages of the plan. May sleep; a fatal signal ends that.
+    /// Pins all of them. May sleep; a fatal signal ends that.
     ///
     /// # Errors
     ///
     /// `EFAULT` if a page cannot be accessed as the plan wants; `ENOMEM`; `EINTR`.
-    #[inline]
-    pub(crate) fn pin(&mut self) -> Result {
+    #[inline(always)]
+    pub(crate) fn pin(&mut self) -> Result<Pinned<'_>> {
         for (start, count) in self.plan.runs(true) {
             pin(&mut self.written, start, count)?;
         }
         for (start, count) in self.plan.runs(false) {
             pin(&mut self.read, start, count)?;
         }
-        self.locate()
+        self.locate()?;
+        Ok(Pinned(self))
     }
 
     /// Notes where the pages of the plan are. Those that the process would copy when it writes to
     /// them are copied first.
     #[inline]
     fn locate(&mut self) -> Result {
-        let (mut writes, mut reads) = (0_u8, 0_u8);
+        let (mut writes, mut reads) = (0, 0);
 
-        self.pages.extend_map(self.plan.pages(), |page| {
+        self.addresses.set_map(self.plan.writes(), |&write| {
             // OVERFLOW: There are at most `PAGES_MAX` pages.
-            let (rank, pinned) = if page.write {
-                let rank = writes;
-
+            let page = if write {
                 writes += 1;
-                (rank, self.written.get(rank.into()))
+                self.written.get(writes - 1)
             } else {
-                let rank = reads;
+                let addr = || self.plan.pages().nth(writes + reads).map(|page| page.addr);
 
+                unshare(&mut self.read, reads, addr)?;
                 reads += 1;
-                unshare(&mut self.read, rank.into(), page.addr)?;
-                (rank, self.read.get(rank.into()))
+                self.read.get(reads - 1)
             };
 
-            Ok((pinned.ok_or(EFAULT)?.address().cast(), rank))
+            Ok(page.ok_or(EFAULT)?.address().cast())
+        })
+    }
+}
+
+impl Drop for Pages<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        stats::sub(Stat::PinnedNow, self.written.len() + self.read.len());
+    }
+}
+
+/// The pages of a vector, pinned.
+#[derive(Clone, Copy)]
+pub(crate) struct Pinned<'a>(&'a Pages<'a>);
+
+impl<'a> Pinned<'a> {
+    /// The pages, in the order of the plan; `None` if one is not there, which cannot be.
+    pub(crate) fn pages(self) -> impl Iterator<Item = Option<PinnedPage<'a>>> {
+        let Self(Pages {
+            plan,
+            written,
+            read,
+            ..
+        }) = self;
+        let (mut writes, mut reads) = (0, 0);
+
+        plan.writes().iter().map(move |&write| {
+            // OVERFLOW: There are at most `PAGES_MAX` pages.
+            if write {
+                writes += 1;
+                written.get(writes - 1)
+            } else {
+                reads += 1;
+                read.get(reads - 1)
+            }
         })
     }
 
-    /// The page that has `number` in the plan.
+    /// Where the kernel has the page mapped that has `number` in the plan.
     #[inline]
-    pub(crate) fn page(&self, number: u8) -> Option<PinnedPage<'_>> {
-        let (_, rank) = *self.pages.get(usize::from(number))?;
-
-        if self.plan.pages().get(usize::from(number))?.write {
-            self.written.get(rank.into())
-        } else {
-            self.read.get(rank.into())
-        }
-    }
-
-    /// Where the kernel has that page mapped.
-    #[inline]
-    pub(crate) fn address(&self, number: u8) -> Option<*mut u8> {
-        self.pages
-            .get(usize::from(number))
-            .map(|&(address, _)| address)
+    pub(crate) fn address(self, number: u8) -> Option<*mut u8> {
+        self.0.addresses.get(usize::from(number)).copied()
     }
 
     /// The plan that this follows.
     #[inline]
-    pub(crate) fn plan(&self) -> &'a Plan {
-        self.plan
-    }
-}
-
-impl Drop for Pinned<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        stats::sub(Stat::PinnedNow, self.written.len() + self.read.len());
+    pub(crate) fn plan(self) -> &'a Plan {
+        self.0.plan
     }
 }
 
@@ -178,21 +191,31 @@ fn pin(pages: &mut PinnedPages<'_>, start: usize, count: usize) -> Result {
 
 /// Has the process get its own copy of page `index` of `read`, which is at `addr`, if it would when it
 /// writes to it.
+///
+/// # Errors
+///
+/// Those of [`pin`]: that can be refused where the page may be read, because of the protection key
+/// for instance. What another thread writes there would not be seen then.
 #[inline]
-fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
-    let own = |page: PinnedPage<'_>| page.is_anonymous();
-
-    if !read.get(index).is_some_and(own) && copied_on_write(addr) {
-        read.copy_on_write(index, addr)?;
+fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: impl Fn() -> Option<usize>) -> Result {
+    if read.get(index).is_some_and(PinnedPage::is_anonymous) {
+        return Ok(());
     }
-    Ok(())
+    copy_on_write(read, index, addr().ok_or(EFAULT)?)
+}
+
+#[cold]
+fn copy_on_write(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
+    if !copied_on_write(addr) {
+        return Ok(());
+    }
+    read.copy_on_write(index, addr).map_err(error_of_operand)
 }
 
 /// Whether what the process writes at `addr` goes to a copy of the page that is there.
 ///
 /// If nothing is mapped there any more, the process is changing its memory under the call; then it
 /// does not matter.
-#[cold]
 fn copied_on_write(addr: usize) -> bool {
     let private = |vma: &VmaRef| vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE;
     let current = current!();
@@ -206,25 +229,23 @@ fn copied_on_write(addr: usize) -> bool {
     })
 }
 
-/// Finds the error of a vector of which some page cannot be accessed: that of the first operand which
-/// cannot.
+/// Finds the error of a vector whose pages could not be pinned: that of the first operand which cannot
+/// be accessed. `None` if all can now.
 ///
 /// Pages are pinned once for all operands that lie in them, so a failure does not tell which.
 #[cold]
-pub(crate) fn find_error(vector: &[RawOp]) -> Error {
+pub(crate) fn find_error(vector: &[RawOp]) -> Option<Error> {
     vector
         .iter()
         .try_for_each(|raw| op::decode(raw, &mut AccessOnce))
         .err()
-        // It was changed in the meantime.
-        .unwrap_or(EAGAIN)
 }
 
 /// Accesses all operands.
 struct AccessOnce;
 
 impl Sink for AccessOnce {
-    fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
+    unsafe fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
         for operand in operands {
             access_once(operand).map_err(|e| {
                 if e == EFAULT && operand.expect_fault {
@@ -238,27 +259,28 @@ impl Sink for AccessOnce {
     }
 }
 
-/// Whether an operand can be accessed now.
+/// Whether an operand can be accessed now, as [`Pages::pin`] does.
 fn access_once(operand: User) -> Result {
-    let addr = operand.addr;
-    let len = operand.len.into();
-    if !UserPtr::from_addr(addr).access_ok(len) {
-        return Err(EFAULT);
-    }
-    let Some(last) = len.checked_sub(1) else {
-        return Ok(());
+    let User { addr, write, .. } = operand;
+    let Some(last) = usize::from(operand.len).checked_sub(1) else {
+        let ok = UserPtr::from_addr(addr).access_ok(0);
+
+        return ok.then_some(()).ok_or(EFAULT);
     };
     let start = addr & PAGE_MASK;
     let count = (addr.wrapping_add(last) & PAGE_MASK).wrapping_sub(start) / PAGE_SIZE + 1;
 
     let mut slots = [const { Slot::uninit() }; 2];
-    let access = if operand.write {
-        Access::Write
-    } else {
-        Access::Read
-    };
-    let result = PinnedPages::new(&mut slots, access).pin(start, count);
-    result.map_err(error_of_operand)
+    let access = if write { Access::Write } else { Access::Read };
+    let mut pages = PinnedPages::new(&mut slots, access);
+    pages.pin(start, count).map_err(error_of_operand)?;
+    if !write {
+        for index in 0..count {
+            // OVERFLOW: The pages are there.
+            unshare(&mut pages, index, || Some(start + index * PAGE_SIZE))?;
+        }
+    }
+    Ok(())
 }
 
 /// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is why

@@ -17,6 +17,7 @@ use crate::{
         User, //
     },
 };
+use core::iter;
 use kernel::{
     page::{
         PAGE_MASK,
@@ -72,28 +73,38 @@ pub(crate) struct Operand {
 const _: () = assert!(PAGE_SIZE - 1 <= u16::MAX as usize);
 
 /// A vector, where its operands lie, and the pages, each of them once.
+///
+/// # Invariants
+///
+/// `operands` are those of `ops`, in order: as many as each has, of the length that it says, and
+/// aligned if it says so.
 pub(crate) struct Plan {
     ops: ArrayVec<Op, VEC_LEN_MAX>,
     operands: ArrayVec<Operand, OPERANDS_MAX>,
-    pages: ArrayVec<UserPage, PAGES_MAX>,
+    /// The addresses of the pages.
+    pages: ArrayVec<usize, PAGES_MAX>,
+    /// Whether each of them is written.
+    writes: ArrayVec<bool, PAGES_MAX>,
     index: Index,
     bytes: usize,
     crossing: bool,
-    impossible: bool,
+    outside: bool,
 }
 
 impl Plan {
     /// A plan of no operations.
     #[inline(always)]
     pub(crate) fn new() -> Self {
+        // INVARIANT: None of either.
         Self {
             ops: ArrayVec::new(),
             operands: ArrayVec::new(),
             pages: ArrayVec::new(),
+            writes: ArrayVec::new(),
             index: Index::new(),
             bytes: 0,
             crossing: false,
-            impossible: false,
+            outside: false,
         }
     }
 
@@ -103,18 +114,15 @@ impl Plan {
         let offset = operand.addr & !PAGE_MASK;
         let page = operand.addr & PAGE_MASK;
         let pages = if len == 0 {
-            self.impossible |= !is_user(operand.addr);
+            self.outside |= !is_user(operand.addr);
             PagesOf::NONE
         } else {
             let first = self.page(page, operand.write)?;
             let last = if offset + len <= PAGE_SIZE {
                 first
             } else {
-                let (next, wraps) = page.overflowing_add(PAGE_SIZE);
-
                 self.crossing = true;
-                self.impossible |= wraps;
-                self.page(next, operand.write)?
+                self.page(page.wrapping_add(PAGE_SIZE), operand.write)?
             };
 
             PagesOf { first, last }
@@ -131,13 +139,14 @@ impl Plan {
     #[inline(always)]
     fn page(&mut self, addr: usize, write: bool) -> Result<u8> {
         let slot = self.index.find(addr, &self.pages);
-        if let Some(known) = self.pages.get_mut(usize::from(*slot)) {
-            known.write |= write;
+        if let Some(known) = self.writes.get_mut(usize::from(*slot)) {
+            *known |= write;
             return Ok(*slot);
         }
 
         *slot = self.pages.len() as u8;
-        self.pages.push(UserPage { addr, write })?;
+        self.pages.push(addr)?;
+        self.writes.push(write)?;
         Ok(*slot)
     }
 
@@ -159,10 +168,10 @@ impl Plan {
         self.bytes
     }
 
-    /// Whether an operand cannot be in user memory.
+    /// Whether an operand of no bytes is outside of user space. Pages of others could not be pinned.
     #[inline]
-    pub(crate) fn impossible(&self) -> bool {
-        self.impossible
+    pub(crate) fn outside(&self) -> bool {
+        self.outside
     }
 
     /// Whether an operand crosses pages.
@@ -173,8 +182,14 @@ impl Plan {
 
     /// The pages, in the order in which operands need them first.
     #[inline]
-    pub(crate) fn pages(&self) -> &[UserPage] {
-        &self.pages
+    pub(crate) fn pages(&self) -> impl Iterator<Item = UserPage> + '_ {
+        iter::zip(&*self.pages, &*self.writes).map(|(&addr, &write)| UserPage { addr, write })
+    }
+
+    /// Whether each page, by its number, is written.
+    #[inline]
+    pub(crate) fn writes(&self) -> &[bool] {
+        &self.writes
     }
 
     /// Ranges of pages that follow one another in memory and in the plan, for one kind of access:
@@ -183,12 +198,11 @@ impl Plan {
     pub(crate) fn runs(&self, write: bool) -> impl Iterator<Item = (usize, usize)> + '_ {
         let mut pages = self
             .pages()
-            .iter()
             .filter(move |page| page.write == write)
             .map(|page| page.addr)
             .peekable();
 
-        core::iter::from_fn(move || {
+        iter::from_fn(move || {
             let start = pages.next()?;
             let mut count = 1;
             while pages
@@ -205,7 +219,8 @@ impl Plan {
 impl Sink for Plan {
     /// Appends an operation; `EINVAL` if there are too many.
     #[inline(always)]
-    fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
+    unsafe fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
+        // INVARIANT: By the safety requirements.
         self.ops.push(op)?;
         // OVERFLOW: At most `VEC_LEN_MAX * DATA_LEN_MAX`. Two operands are of the same length.
         self.bytes += operands.first().map_or(0, |operand| operand.len.into());
@@ -216,8 +231,7 @@ impl Sink for Plan {
     }
 }
 
-/// Whether an address is of user space. That has to be asked for operands of no bytes; pages of others
-/// could not be pinned.
+/// Whether an address is of user space.
 #[inline]
 fn is_user(addr: usize) -> bool {
     UserPtr::from_addr(addr).access_ok(0)
@@ -241,7 +255,7 @@ impl Index {
 
     /// The slot for the page at `addr`: with its number, or else one that is of no page.
     #[inline(always)]
-    fn find(&mut self, addr: usize, pages: &[UserPage]) -> &mut u8 {
+    fn find(&mut self, addr: usize, pages: &[usize]) -> &mut u8 {
         let mut at = addr >> PAGE_SHIFT;
 
         // There is a slot that is of no page.
@@ -251,7 +265,7 @@ impl Index {
 
             if pages
                 .get(usize::from(number))
-                .is_none_or(|page| page.addr == addr)
+                .is_none_or(|&page| page == addr)
             {
                 return &mut self.0[at];
             }

@@ -17,11 +17,11 @@ use kernel::{
 #[inline]
 pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[RawOp]> {
     fill(vec, raw)?;
-    // SAFETY: All of it has been read.
+    // SAFETY: All of it has been read, and any bytes are a `RawOp`.
     Ok(unsafe { core::slice::from_raw_parts(raw.as_ptr().cast(), raw.len()) })
 }
 
-/// By words: most vectors are too short for a string instruction, as copies use, to pay.
+/// Reads all of `raw`, or fails. By words: most vectors are too short for a string instruction, as copies use, to pay.
 #[cfg(CONFIG_HAVE_RUST_USER_ACCESS)]
 #[inline]
 fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
@@ -42,6 +42,7 @@ fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
     Ok(())
 }
 
+/// Reads all of `raw`, or fails.
 #[cfg(not(CONFIG_HAVE_RUST_USER_ACCESS))]
 fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
     use kernel::uaccess::UserSlice;

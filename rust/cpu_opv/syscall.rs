@@ -16,7 +16,7 @@ use crate::{
     op,
     pages::{
         self,
-        Pinned,
+        Pages,
         Room, //
     },
     plan::Plan,
@@ -36,10 +36,14 @@ use kernel::{
 
 /// Prepares for calls.
 #[export]
-pub(crate) extern "C" fn rust_cpu_opv_init() -> c_int {
-    // SAFETY: This is the only call, from an initcall.
+pub(crate) extern "C" fn rust_cpu_opv_init() {
+    // SAFETY: This is the only call, from an early initcall.
     unsafe { cpu::init() };
+}
 
+/// Prepares for those who want to know about calls.
+#[export]
+pub(crate) extern "C" fn rust_cpu_opv_init_debugfs() -> c_int {
     #[cfg(CONFIG_CPU_OPV_STATS)]
     if let Err(e) = crate::debugfs::create_files() {
         return e.to_errno();
@@ -114,20 +118,13 @@ fn check_and_run(vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<c_int> {
 /// Runs `vector`, of `plan`, on `cpu`: everything that can fail comes before anything has an effect.
 #[inline(never)]
 fn run(vector: &[RawOp], plan: &Plan, cpu: CpuId) -> Result<c_int> {
-    if plan.impossible() {
-        return Err(pages::find_error(vector));
+    if plan.outside() {
+        return Err(pages::find_error(vector).unwrap_or(EFAULT));
     }
     let mut room = Room::new();
-    let mut pinned = Pinned::new(plan, &mut room);
-    pinned.pin().map_err(|e| {
-        // Other errors belong to no operand.
-        if e == EFAULT {
-            pages::find_error(vector)
-        } else {
-            e
-        }
-    })?;
-    let mapping = Mapping::new(&pinned)?;
+    let mut pages = Pages::new(plan, &mut room);
+    let pinned = pages.pin().map_err(|e| error(vector, e))?;
+    let mapping = Mapping::new(pinned)?;
     let mut room = MappedOperands::new();
     let mapped = mapping.resolve(&mut room)?;
 
@@ -135,4 +132,19 @@ fn run(vector: &[RawOp], plan: &Plan, cpu: CpuId) -> Result<c_int> {
     stats::add(Stat::Operations, plan.ops().len());
     stats::add(Stat::Bytes, plan.bytes());
     Ok(stopped_at)
+}
+
+/// The error of `vector`, whose pages could not be pinned because of `e`.
+#[cold]
+fn error(vector: &[RawOp], e: Error) -> Error {
+    if e != EFAULT && e != ENOMEM {
+        // Of no operand.
+        return e;
+    }
+    pages::find_error(vector).unwrap_or(if e == EFAULT {
+        // It was changed in the meantime.
+        EAGAIN
+    } else {
+        e
+    })
 }

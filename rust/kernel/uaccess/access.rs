@@ -9,7 +9,7 @@
 //!
 //! While a region is open the processor does not protect user memory from the kernel (SMAP, PAN,
 //! SUM), so as little as possible may run there: the accesses of this module, arithmetic that cannot
-//! panic (`wrapping_*`), and loads from memory behind references. No function call, no checked
+//! panic (`wrapping_*`), and loads and stores behind references. No function call, no checked
 //! arithmetic, no dereference of a raw pointer (its debug assertions are calls). On x86, `objtool`
 //! verifies this rule, and that every way out closes the region.
 //!
