@@ -45,7 +45,7 @@ test-full: tree
 	@scripts/test --full
 
 bench: tree
-	@scripts/kernel rust-bench c-bench
+	@scripts/kernel rust-bench c-bench rust-bench-stats
 	@scripts/bench
 
 check: tree
