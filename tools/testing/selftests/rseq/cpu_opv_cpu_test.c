@@ -6,11 +6,16 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cpu_opv_control.h"
 
 #include "../kselftest_harness.h"
+
+#ifndef SCHED_DEADLINE
+#define SCHED_DEADLINE	6
+#endif
 
 #define CALLS	50
 #define MAX_US	2000000		/* a call, even where it has to wait for its turn */
@@ -284,6 +289,66 @@ TEST_F(busy, remote)
 	/* The task there was interrupted, no more. */
 	EXPECT_TRUE(spinner_runs(&self->spinner));
 	spinner_stop(&self->spinner);
+}
+
+/* ---- callers of any kind ---- */
+
+FIXTURE(policy) {
+	intptr_t counters[MAX_CPUS];
+};
+
+FIXTURE_VARIANT(policy) {
+	int policy, priority;
+};
+
+FIXTURE_VARIANT_ADD(policy, fifo) { SCHED_FIFO, 1 };
+FIXTURE_VARIANT_ADD(policy, rr) { SCHED_RR, 1 };
+FIXTURE_VARIANT_ADD(policy, batch) { SCHED_BATCH, 0 };
+FIXTURE_VARIANT_ADD(policy, idle) { SCHED_IDLE, 0 };
+FIXTURE_VARIANT_ADD(policy, deadline) { SCHED_DEADLINE, 0 };
+
+FIXTURE_SETUP(policy)
+{
+	/* sched_setattr(2) */
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attr = {
+		.size = sizeof(attr), .policy = variant->policy, .priority = variant->priority,
+	};
+	const char *why = check_settings(2);
+
+	if (why)
+		SKIP(return, "%s", why);
+	if (variant->policy == SCHED_DEADLINE) {
+		attr.runtime = 20000000;
+		attr.deadline = 100000000;
+		attr.period = 100000000;
+	}
+	if (syscall(SYS_sched_setattr, 0, &attr, 0))
+		SKIP(return, "sched_setattr: errno %d", errno);
+}
+
+FIXTURE_TEARDOWN_PARENT(policy)
+{
+	restore_settings();
+}
+
+TEST_F(policy, every_cpu)
+{
+	for (int i = 0; i < CALLS; i++) {
+		int n = i % nr_cpus, ret;
+
+		do {
+			ret = cpu_op_addv(&self->counters[n], 1, cpus[n]);
+		} while (ret < 0 && errno == EAGAIN);
+		EXPECT_EQ(ret, 0);
+		EXPECT_EQ(self->counters[n], i / nr_cpus + 1);
+	}
+	EXPECT_EQ(sched_getscheduler(0), variant->policy);
 }
 
 int main(int argc, char **argv)

@@ -26,7 +26,7 @@
 
 #define ATTEMPTS	10000	/* to move one node */
 #define STUCK		9
-#define LOOP_US		3000000
+#define LOOP_US		1500000
 
 static struct percpu_data *data;
 static bool stop;
@@ -171,7 +171,7 @@ static int move_all(const char *by, int from, int to, int gone)
 	struct user users[2];
 	long moved = 0;
 	const char *wrong;
-	bool done;
+	bool done, began;
 
 	stop = false;
 	data = percpu_create(0, highest(from, to));
@@ -179,7 +179,9 @@ static int move_all(const char *by, int from, int to, int gone)
 	    !start_user(&users[1], to, from))
 		return KSFT_FAIL;
 	start_on(stays);
-	done = move_nodes(ops, from, to, PERCPU_NODES / 2, &moved);
+	/* By either, as long as both are online. */
+	began = move_nodes(ops, from, to, PERCPU_NODES / 2, &moved);
+	done = began;
 	/* Outside the root of the cpusets, tasks lose it. */
 	if (set_online(gone, false) || (ops != &percpu_by_rseq && !may_run_on(gone))) {
 		set_online(gone, true);
@@ -195,7 +197,7 @@ static int move_all(const char *by, int from, int to, int gone)
 	       done ? "all moved" : "no way to move more", length(from), from, length(to), to);
 	set_online(gone, true);
 
-	if (done && length(from))
+	if (!began || (done && length(from)))
 		return KSFT_FAIL;
 	wrong = percpu_check(data);
 	if (*wrong)

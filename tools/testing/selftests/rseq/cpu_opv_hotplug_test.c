@@ -12,7 +12,7 @@
 #include "../kselftest_harness.h"
 
 #define CALLS		20
-#define LOOP_US		8000000
+#define LOOP_US		3000000
 #define DEATH_MS	2000
 #define CROWD		12
 

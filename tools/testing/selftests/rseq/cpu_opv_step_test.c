@@ -25,7 +25,7 @@
 
 #include "../kselftest_harness.h"
 
-#define ROUNDS		2
+#define ROUNDS		1
 #define ATTEMPTS	20	/* to do one operation */
 #define STUCK		9
 

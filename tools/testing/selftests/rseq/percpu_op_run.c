@@ -18,7 +18,7 @@
 #include "../kselftest.h"
 
 #define NR_THREADS	8
-#define NR_ROUNDS	2000
+#define NR_ROUNDS	500
 
 #define TIMER_NS	3000000
 #define MOVE_NS		500000
