@@ -215,11 +215,12 @@ bool wait_for_stat(const char *name, long value, long ms)
 /* No page is pinned or mapped, as it has to be when there are no calls. */
 bool nothing_held(void)
 {
-	long pinned = read_stat("pinned_now"), mapped = read_stat("vmap_now");
+	long pinned = read_stat("pinned_now"), mapped = read_stat("vmap_now"), all = pages_pinned();
 
-	if (pinned > 0 || mapped > 0)
-		fail("%ld pages are still pinned, %ld mappings left", pinned, mapped);
-	return pinned <= 0 && mapped <= 0;
+	if (pinned > 0 || mapped > 0 || all > 0)
+		fail("%ld pages are still pinned (%ld in the whole kernel), %ld mappings left",
+		     pinned, all, mapped);
+	return pinned <= 0 && mapped <= 0 && all <= 0;
 }
 
 bool ways_now(struct ways *ways)

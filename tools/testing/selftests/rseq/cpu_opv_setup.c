@@ -178,6 +178,7 @@ void expect_nothing_left(void)
 {
 	char buf[16];
 
+	expect("pages pinned by the whole kernel", pages_pinned(), 0);
 	if (!read_text(stats_file, buf, sizeof(buf)))
 		return;
 	expect("pages still pinned", read_field(stats_file, "pinned_now:"), 0);

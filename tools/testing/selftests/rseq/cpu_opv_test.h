@@ -50,6 +50,7 @@ void reap_child(pid_t pid);
 bool read_text(const char *path, char *buf, size_t size);
 bool write_text(const char *path, const char *text);
 long read_field(const char *path, const char *name);
+long pages_pinned(void);
 bool find_mapping(const char *name, uint64_t *start, uint64_t *end);
 int loop_attach(int fd, char *path, size_t size);
 int unnamed_file(const char *dir, size_t size);
