@@ -10,10 +10,7 @@ use core::cell::Cell;
 /// [`include/linux/rseq_entry.h`](srctree/include/linux/rseq_entry.h).
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-#[cfg_attr(
-    not(all(CONFIG_RSEQ_STATS, CONFIG_RSEQ_SLICE_EXTENSION)),
-    expect(dead_code)
-)]
+#[cfg_attr(not(CONFIG_RSEQ_STATS), expect(dead_code))]
 pub(crate) enum Stat {
     /// Returns to user mode. Counted in C.
     Exit = 0,
