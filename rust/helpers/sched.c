@@ -13,16 +13,6 @@ __rust_helper void rust_helper_set_need_resched_current(void)
 	set_need_resched_current();
 }
 
-__rust_helper void rust_helper_clear_tsk_need_resched(struct task_struct *t)
-{
-	clear_tsk_need_resched(t);
-}
-
-__rust_helper void rust_helper_clear_preempt_need_resched(void)
-{
-	clear_preempt_need_resched();
-}
-
 #ifndef CONFIG_USE_PERCPU_NUMA_NODE_ID
 __rust_helper int rust_helper_cpu_to_node(int cpu)
 {

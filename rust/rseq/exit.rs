@@ -72,13 +72,12 @@ fn exit<const WATCHED: bool>(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Fa
     // A fault cannot be resolved with interrupts disabled.
     let _pagefault = PagefaultDisabled::new(task.task());
 
-    let ids = task
-        .rseq()
-        .event
-        .ids_changed
-        .get()
-        .then(|| task.current_ids());
-    update::<WATCHED>(task, regs, ids, &stats)
+    // Each is compiled for itself.
+    if task.rseq().event.ids_changed.get() {
+        update::<WATCHED>(task, regs, Some(task.current_ids()), &stats)
+    } else {
+        update::<WATCHED>(task, regs, None, &stats)
+    }
 }
 
 /// Brings the area up to date: writes `ids` if they have changed, takes a slice extension back, and
@@ -130,8 +129,9 @@ fn update<const WATCHED: bool>(
         }
         slice::clear_grant(rseq, stats);
 
-        // A system call is not part of a section; only debug mode verifies that.
-        if debug || !rseq.event.user_irq() {
+        // A system call is not part of a section; only debug mode verifies that. Without new IDs it
+        // was no system call, see rseq_sched_switch_event().
+        if debug || ids.is_some() && !rseq.event.user_irq() {
             Ok(None)
         } else {
             section::end(&region, &area, task, regs, stats)

@@ -94,34 +94,27 @@ pub(crate) unsafe extern "C" fn __rseq_signal_deliver(sig: c_int, regs: *mut bin
 
     stats::inc(Stat::Signal);
 
-    if end_section(task, regs).is_err() {
-        task.rseq().event.clear_error();
-        // SAFETY: Acts on the current task, in its context.
-        unsafe { bindings::force_sigsegv(sig) };
-    }
-    // Programs with the original area expect the IDs to be written after every signal.
-    if !task.rseq().is_v2() {
-        force_update();
-    }
-}
-
-#[inline(always)]
-fn end_section(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> {
+    // What follows is either, so that registers need not be saved for what is rare.
     if debug::enabled() || trace::enabled() {
-        return end_section_watched(task, regs);
+        return signal_watched(sig, task, regs);
     }
-    let stats = Stats::new();
+    let result = {
+        let stats = Stats::new();
 
-    let region = area::open();
-    let area = Area::registered(&region, task.rseq());
-    section::end(&region, &area, task, regs, &stats)?;
-    Ok(())
+        let region = area::open();
+        let area = Area::registered(&region, task.rseq());
+        section::end(&region, &area, task, regs, &stats)
+    };
+    if result.is_err() {
+        return signal_failed(sig, task);
+    }
+    signal_done(task);
 }
 
-/// As [`end_section`], in debug mode or under tracing.
+/// The rest of [`__rseq_signal_deliver`] in debug mode or under tracing.
 #[cold]
 #[inline(never)]
-fn end_section_watched(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> {
+fn signal_watched(sig: c_int, task: RseqTask<'_>, regs: &PtRegs) {
     let stats = Stats::new();
 
     let section = if debug::enabled() {
@@ -131,8 +124,29 @@ fn end_section_watched(task: RseqTask<'_>, regs: &PtRegs) -> Result<(), Failed> 
         let area = Area::registered(&region, task.rseq());
         section::end(&region, &area, task, regs, &stats)
     };
-    trace::ip_fixup(section?);
-    Ok(())
+    let Ok(section) = section else {
+        return signal_failed(sig, task);
+    };
+    trace::ip_fixup(section);
+    signal_done(task);
+}
+
+/// The rest of [`__rseq_signal_deliver`] if that failed.
+#[cold]
+#[inline(never)]
+fn signal_failed(sig: c_int, task: RseqTask<'_>) {
+    task.rseq().event.clear_error();
+    // SAFETY: Acts on the current task, in its context.
+    unsafe { bindings::force_sigsegv(sig) };
+    signal_done(task);
+}
+
+/// Programs with the original area expect the IDs to be written after every signal.
+#[inline(always)]
+fn signal_done(task: RseqTask<'_>) {
+    if !task.rseq().is_v2() {
+        force_update();
+    }
 }
 
 /// Kills the current task if it made a system call in a critical section; in debug mode only.

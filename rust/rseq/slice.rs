@@ -32,7 +32,6 @@ use kernel::{
     bindings,
     cpu::CpuId,
     cpumask::Cpumask,
-    interrupt::local_interrupt_disable,
     jump_label,
     percpu::per_cpu_ptr,
     preempt::PreemptDisabled,
@@ -116,16 +115,20 @@ pub(crate) unsafe extern "C" fn rseq_slice_try_grant(
 ) -> bool {
     // SAFETY: By the safety requirements.
     let task = unsafe { RseqTask::from_raw(t) };
+
+    // Most tasks that may ask do not.
+    match request(task, refuse) {
+        Ok(false) => false,
+        Ok(true) => granted(task),
+        Err(Fault) => killed(),
+    }
+}
+
+/// Lets the current task go on; returns `true`.
+#[inline(never)]
+fn granted(task: RseqTask<'_>) -> bool {
     let slice = &task.rseq().slice;
 
-    match request(task, refuse) {
-        Ok(true) => (),
-        Ok(false) => return false,
-        Err(Fault) => {
-            force_sigsegv();
-            return false;
-        }
-    }
     stats::inc(Stat::SliceGranted);
 
     slice.granted.set(true);
@@ -133,19 +136,24 @@ pub(crate) unsafe extern "C" fn rseq_slice_try_grant(
         .expires
         .set(u64::from(NSECS.load(Relaxed)).wrapping_add(now()));
 
-    // No interrupt may set both bits between the two, see set_need_resched_current(). A remote CPU
-    // may set the bit of the task at any time: before this, the request is dropped in favour of the
-    // timer, and its IPI finds nothing to do; after this, it works as ever.
-    let _irq = local_interrupt_disable();
-    // SAFETY: The task is current, and interrupts are disabled.
-    unsafe {
-        bindings::clear_tsk_need_resched(t);
-        bindings::clear_preempt_need_resched();
-    }
+    // A remote CPU may set the bit of the task at any time: before this, the request is dropped in
+    // favour of the timer, and its IPI finds nothing to do; after this, it works as ever.
+    //
+    // SAFETY: The task is current, and interrupts are enabled.
+    unsafe { bindings::rseq_slice_clear_need_resched(task.task().as_ptr()) };
     true
 }
 
+/// The area of the current task cannot be accessed; returns `false`.
+#[cold]
+#[inline(never)]
+fn killed() -> bool {
+    force_sigsegv();
+    false
+}
+
 /// Answers the request in the area of `task`; returns whether it is granted.
+#[inline(always)]
 fn request(task: RseqTask<'_>, refuse: bool) -> Result<bool, Fault> {
     let rseq = task.rseq();
     let stats = Stats::new();
@@ -283,7 +291,8 @@ pub(crate) extern "C" fn rseq_syscall_enter_work(syscall: c_long) {
         cancel_timer(task, &preempt);
         // Nothing to give back if the task has been scheduled on its way here.
         if !rseq.event.sched_switch.get() {
-            set_need_resched();
+            // SAFETY: Interrupts are enabled.
+            unsafe { bindings::rseq_slice_set_need_resched() };
 
             if syscall == bindings::__NR_rseq_slice_yield as c_long {
                 stats::inc(Stat::SliceYielded);
@@ -301,15 +310,6 @@ pub(crate) extern "C" fn rseq_syscall_enter_work(syscall: c_long) {
     if clear_slice_ctrl(rseq).is_err() {
         force_sigsegv();
     }
-}
-
-/// Has the current task scheduled as soon as possible.
-fn set_need_resched() {
-    // An interrupt in between that schedules would leave the two bits in disagreement.
-    let _irq = local_interrupt_disable();
-
-    // SAFETY: Interrupts are disabled.
-    unsafe { bindings::set_need_resched_current() };
 }
 
 fn slice_ctrl(rseq: &TaskRseq) -> Result<u32, Fault> {
