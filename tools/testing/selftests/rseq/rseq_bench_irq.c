@@ -41,7 +41,14 @@ void init_irq(void)
 {
 	bool aborted;
 
-	spin_overhead = spin(&area, 0, 1000, &aborted);
+	/* A tick makes it longer. */
+	spin_overhead = UINT64_MAX;
+	for (int i = 0; i < 20; i++) {
+		uint64_t overhead = spin(&area, 0, 1000, &aborted);
+
+		if (overhead < spin_overhead)
+			spin_overhead = overhead;
+	}
 }
 
 static uint64_t spin_interrupted(const struct event *event, uint64_t n)
