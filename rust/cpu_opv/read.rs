@@ -21,7 +21,9 @@ pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[Raw
     Ok(unsafe { core::slice::from_raw_parts(raw.as_ptr().cast(), raw.len()) })
 }
 
-/// Reads all of `raw`, or fails. By words: most vectors are too short for a string instruction, as copies use, to pay.
+/// Reads all of `raw`, or fails.
+///
+/// By words: most vectors are too short for a string instruction, as copies use, to pay.
 #[cfg(CONFIG_HAVE_RUST_USER_ACCESS)]
 #[inline]
 fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
