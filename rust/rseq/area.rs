@@ -56,10 +56,22 @@ impl<'r> Area<'r> {
         Self(unsafe { region.window_unchecked(rseq.usrptr()) })
     }
 
-    /// Aims at an area that is about to be registered.
+    /// Aims at an area of `len` bytes that is about to be registered.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] if it is not in user space. [`registered()`](Self::registered) relies on that.
     #[inline(always)]
-    pub(crate) fn unregistered(region: &'r UserRegion, usrptr: UserPtr) -> Result<Self, Fault> {
-        Ok(Self(region.window(usrptr)?))
+    pub(crate) fn unregistered(
+        region: &'r UserRegion,
+        usrptr: UserPtr,
+        len: u32,
+    ) -> Result<Self, Fault> {
+        if !usrptr.access_ok(len as usize) {
+            return Err(Fault);
+        }
+        // SAFETY: Checked just now.
+        Ok(Self(unsafe { region.window_unchecked(usrptr) }))
     }
 
     /// Returns whether the area holds `ids`, as it must if user space has not modified it.
@@ -111,6 +123,13 @@ impl<'r> Area<'r> {
     #[inline(always)]
     pub(crate) fn clear_cs(&self) -> Result<(), Fault> {
         self.0.clear::<u64, { area::RSEQ_CS }>()
+    }
+
+    /// Returns whether there is neither a request nor a grant of a slice extension.
+    #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+    #[inline(always)]
+    pub(crate) fn is_slice_ctrl_null(&self) -> Result<bool, Fault> {
+        self.0.is_zero::<u32, { area::SLICE_CTRL }>()
     }
 
     /// Reads the request and grant of a slice extension.

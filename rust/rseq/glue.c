@@ -4,9 +4,7 @@
  * in the crate beside this file.
  */
 
-#include <linux/cleanup.h>
 #include <linux/init.h>
-#include <linux/irqflags.h>
 #include <linux/jump_label.h>
 #include <linux/kstrtox.h>
 #include <linux/percpu.h>
@@ -71,23 +69,6 @@ static int __init rseq_slice_cmdline(char *str)
 	return 1;
 }
 __setup("rseq_slice_ext=", rseq_slice_cmdline);
-
-/*
- * No interrupt may come between the two bits, of the task and of the CPU. With
- * interrupts off in C: the guard of Rust counts, which costs more than all of it.
- */
-void rseq_slice_clear_need_resched(struct task_struct *t)
-{
-	guard(irq)();
-	clear_tsk_need_resched(t);
-	clear_preempt_need_resched();
-}
-
-void rseq_slice_set_need_resched(void)
-{
-	guard(irq)();
-	set_need_resched_current();
-}
 
 SYSCALL_DEFINE0(rseq_slice_yield)
 {

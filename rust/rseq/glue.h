@@ -56,9 +56,6 @@ struct rseq_slice_timer {
 };
 
 DECLARE_PER_CPU(struct rseq_slice_timer, rseq_slice_timer);
-
-void rseq_slice_clear_need_resched(struct task_struct *t);
-void rseq_slice_set_need_resched(void);
 #endif
 
 /* Defined in Rust */

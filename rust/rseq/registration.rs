@@ -15,38 +15,22 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Register the area of the request.
-    Register(Version),
-    /// Forget the current registration.
-    Unregister,
-}
-
-/// Decides about a call of rseq(2).
+/// Returns the version to register the area of `request` with.
 ///
-/// `current` is the current registration of the task, and `request` what the call names.
+/// `current` is the current registration of the task, `request` and `flags` are what the call names.
 ///
 /// # Errors
 ///
 /// * [`EINVAL`]: unknown flags; an area of a wrong size or alignment; another area, or length, than
-///   the registered one; nothing to unregister.
+///   the registered one.
 /// * [`EPERM`]: another signature than the registered one.
 /// * [`EBUSY`]: this area is registered already.
-pub(crate) fn decide(
+#[inline(always)]
+pub(crate) fn may_register(
     current: Option<Registration>,
     request: Registration,
     flags: i32,
-) -> Result<Action> {
-    if flags & FLAG_UNREGISTER != 0 {
-        if flags & !FLAG_UNREGISTER != 0 {
-            return Err(EINVAL);
-        }
-        same(current.ok_or(EINVAL)?, request)?;
-        return Ok(Action::Unregister);
-    }
-
+) -> Result<Version> {
     if flags & !FLAG_SLICE_EXT_DEFAULT_ON != 0 {
         return Err(EINVAL);
     }
@@ -54,10 +38,29 @@ pub(crate) fn decide(
         same(current, request)?;
         return Err(EBUSY);
     }
-    version(request.usrptr.as_const_ptr() as usize, request.len).map(Action::Register)
+    version(request.usrptr.as_const_ptr() as usize, request.len)
+}
+
+/// Checks that `request` and `flags` are good for forgetting the registration `current`.
+///
+/// # Errors
+///
+/// * [`EINVAL`]: unknown flags; nothing is registered, or another area or length.
+/// * [`EPERM`]: another signature than the registered one.
+#[inline(always)]
+pub(crate) fn may_unregister(
+    current: Option<Registration>,
+    request: Registration,
+    flags: i32,
+) -> Result {
+    if flags & !FLAG_UNREGISTER != 0 {
+        return Err(EINVAL);
+    }
+    same(current.ok_or(EINVAL)?, request)
 }
 
 /// Checks that both are the same registration.
+#[inline(always)]
 fn same(current: Registration, request: Registration) -> Result {
     if current.usrptr.as_const_ptr() != request.usrptr.as_const_ptr() || current.len != request.len
     {
@@ -73,6 +76,7 @@ fn same(current: Registration, request: Registration) -> Result {
 ///
 /// An area has either the original size and alignment, or room for all fields and the alignment of
 /// `AT_RSEQ_ALIGN`.
+#[inline(always)]
 pub(crate) fn version(address: usize, len: u32) -> Result<Version> {
     let len = len as usize;
 

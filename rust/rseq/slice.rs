@@ -99,34 +99,56 @@ pub(crate) mod ctrl {
     }
 }
 
-/// Decides about the request of an interrupted task that is about to be preempted.
+/// Grants an interrupted task that is about to be preempted its request, if there is one.
 ///
-/// Called on the way back to user mode, for tasks that may ask or that have an extension. There is no
-/// grant if `refuse` is set: if the task has other work to do before, or has had one. Returns whether
-/// the task may go on. May sleep.
+/// Called on the way back to user mode, for tasks that may ask. Returns whether the task may go on.
+/// May sleep.
 ///
 /// # Safety
 ///
 /// `t` must be `current`.
 #[export]
-pub(crate) unsafe extern "C" fn rseq_slice_try_grant(
-    t: *mut bindings::task_struct,
-    refuse: bool,
-) -> bool {
+pub(crate) unsafe extern "C" fn rseq_slice_grant_requested(t: *mut bindings::task_struct) -> bool {
     // SAFETY: By the safety requirements.
     let task = unsafe { RseqTask::from_raw(t) };
 
     // Most tasks that may ask do not.
-    match request(task, refuse) {
-        Ok(false) => false,
-        Ok(true) => granted(task),
-        Err(Fault) => killed(),
+    match is_slice_ctrl_null(task.rseq()) {
+        Ok(true) => false,
+        _ => grant(task),
     }
 }
 
-/// Lets the current task go on; returns `true`.
+/// Answers the request of `task`, if there is one; returns whether it may go on.
 #[inline(never)]
-fn granted(task: RseqTask<'_>) -> bool {
+fn grant(task: RseqTask<'_>) -> bool {
+    match grant_in_area(task.rseq()) {
+        Ok(true) => start(task),
+        Ok(false) => return false,
+        Err(Fault) => {
+            force_sigsegv();
+            return false;
+        }
+    }
+    true
+}
+
+/// Answers the request in the area, if there is one; returns whether there was.
+#[inline(always)]
+fn grant_in_area(rseq: &TaskRseq) -> Result<bool, Fault> {
+    let region = area::open();
+    let area = Area::registered(&region, rseq);
+
+    let Some(granted) = ctrl::grant(area.slice_ctrl()?) else {
+        return Ok(false);
+    };
+    area.set_slice_ctrl(granted)?;
+    Ok(true)
+}
+
+/// Starts the extension of `task`.
+#[inline(always)]
+fn start(task: RseqTask<'_>) {
     let slice = &task.rseq().slice;
 
     stats::inc(Stat::SliceGranted);
@@ -134,45 +156,34 @@ fn granted(task: RseqTask<'_>) -> bool {
     slice.granted.set(true);
     slice
         .expires
-        .set(u64::from(NSECS.load(Relaxed)).wrapping_add(now()));
+        .set(now().wrapping_add(NSECS.load(Relaxed).into()));
 
     // A remote CPU may set the bit of the task at any time: before this, the request is dropped in
     // favour of the timer, and its IPI finds nothing to do; after this, it works as ever.
     //
     // SAFETY: The task is current, and interrupts are enabled.
     unsafe { bindings::rseq_slice_clear_need_resched(task.task().as_ptr()) };
-    true
 }
 
-/// The area of the current task cannot be accessed; returns `false`.
-#[cold]
-#[inline(never)]
-fn killed() -> bool {
-    force_sigsegv();
+/// Takes request and grant back from an interrupted task that is about to be preempted.
+///
+/// Called instead of [`rseq_slice_grant_requested`] for a task that has other work to do before, or
+/// that has had an extension. Returns `false`: the task may not go on. May sleep.
+///
+/// # Safety
+///
+/// `t` must be `current`.
+#[export]
+pub(crate) unsafe extern "C" fn rseq_slice_refuse(t: *mut bindings::task_struct) -> bool {
+    // SAFETY: By the safety requirements.
+    let rseq = unsafe { RseqTask::from_raw(t) }.rseq();
+
+    if clear_slice_ctrl(rseq).is_err() {
+        force_sigsegv();
+    } else {
+        clear_grant(rseq, &Stats::new());
+    }
     false
-}
-
-/// Answers the request in the area of `task`; returns whether it is granted.
-#[inline(always)]
-fn request(task: RseqTask<'_>, refuse: bool) -> Result<bool, Fault> {
-    let rseq = task.rseq();
-    let stats = Stats::new();
-
-    let region = area::open();
-    let area = Area::registered(&region, rseq);
-
-    if refuse {
-        area.clear_slice_ctrl()?;
-        clear_grant(rseq, &stats);
-        return Ok(false);
-    }
-    match ctrl::grant(area.slice_ctrl()?) {
-        Some(granted) => {
-            area.set_slice_ctrl(granted)?;
-            Ok(true)
-        }
-        None => Ok(false),
-    }
 }
 
 /// The monotonic clock in ns, readable in every context.
@@ -310,6 +321,13 @@ pub(crate) extern "C" fn rseq_syscall_enter_work(syscall: c_long) {
     if clear_slice_ctrl(rseq).is_err() {
         force_sigsegv();
     }
+}
+
+#[inline(always)]
+fn is_slice_ctrl_null(rseq: &TaskRseq) -> Result<bool, Fault> {
+    let region = area::open();
+
+    Area::registered(&region, rseq).is_slice_ctrl_null()
 }
 
 fn slice_ctrl(rseq: &TaskRseq) -> Result<u32, Fault> {

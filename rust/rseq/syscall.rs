@@ -5,15 +5,16 @@
 use crate::{
     abi::{
         Version,
-        FLAG_SLICE_EXT_DEFAULT_ON, //
+        FLAG_SLICE_EXT_DEFAULT_ON,
+        FLAG_UNREGISTER, //
     },
     area::{
         self,
         Area, //
     },
     registration::{
-        decide,
-        Action, //
+        may_register,
+        may_unregister, //
     },
     resume::force_sigsegv,
     slice,
@@ -33,8 +34,8 @@ use kernel::{
 
 /// Registers or unregisters the area of the current task.
 ///
-/// Returns 0 or a negative error number: those of [`decide`], and `EFAULT` if the area is not
-/// writable user memory.
+/// Returns 0 or a negative error number: those of [`may_register`] and [`may_unregister`], and
+/// `EFAULT` if the area is not writable user memory.
 #[export]
 pub(crate) extern "C" fn rust_rseq(rseq: *mut c_void, len: u32, flags: c_int, sig: u32) -> c_long {
     let current = current!();
@@ -45,40 +46,34 @@ pub(crate) extern "C" fn rust_rseq(rseq: *mut c_void, len: u32, flags: c_int, si
         sig,
     };
 
-    let result =
-        decide(task.rseq().registration(), request, flags).and_then(|action| match action {
-            Action::Register(version) => register(task, request, version, flags),
-            Action::Unregister => unregister(task),
-        });
+    let result = if flags & FLAG_UNREGISTER == 0 {
+        register(task, request, flags)
+    } else {
+        unregister(task, request, flags)
+    };
     match result {
         Ok(()) => 0,
         Err(e) => e.to_errno() as c_long,
     }
 }
 
-fn register(
-    task: RseqTask<'_>,
-    registration: Registration,
-    version: Version,
-    flags: c_int,
-) -> Result {
+#[inline(always)]
+fn register(task: RseqTask<'_>, request: Registration, flags: c_int) -> Result {
+    let rseq = task.rseq();
+
+    let version = may_register(rseq.registration(), request, flags)?;
     let slice_available = version == Version::V2 && slice::available();
     let slice_on = slice_available && flags & FLAG_SLICE_EXT_DEFAULT_ON != 0;
 
-    // The fast path relies on this check.
-    if !registration.usrptr.access_ok(registration.len as usize) {
-        return Err(EFAULT);
-    }
     init_area(
-        registration,
+        request,
         version,
         slice::initial_flags(slice_available, slice_on),
     )?;
 
-    let rseq = task.rseq();
     #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
     rseq.slice.set_enabled(slice_on);
-    rseq.register(registration, version);
+    rseq.register(request, version);
     // The area does not have the IDs yet.
     force_update();
     Ok(())
@@ -90,7 +85,7 @@ fn register(
 /// for the next one as it is.
 fn init_area(registration: Registration, version: Version, flags: u32) -> Result<(), Fault> {
     let region = area::open();
-    let area = Area::unregistered(&region, registration.usrptr)?;
+    let area = Area::unregistered(&region, registration.usrptr, registration.len)?;
 
     area.clear_cs()?;
     area.set_flags(flags)?;
@@ -104,7 +99,10 @@ fn init_area(registration: Registration, version: Version, flags: u32) -> Result
 /// Forgets the registration.
 ///
 /// If the area cannot be written, it could not be the next time either: that is the end.
-fn unregister(task: RseqTask<'_>) -> Result {
+#[inline(always)]
+fn unregister(task: RseqTask<'_>, request: Registration, flags: c_int) -> Result {
+    may_unregister(task.rseq().registration(), request, flags)?;
+
     reset_area(task).inspect_err(|_| force_sigsegv())?;
     task.reset();
     Ok(())

@@ -21,9 +21,9 @@ mod decisions {
             Verdict, //
         },
         registration::{
-            decide,
-            version,
-            Action, //
+            may_register,
+            may_unregister,
+            version, //
         },
         task::Registration, //
     };
@@ -257,34 +257,37 @@ mod decisions {
     fn registering() {
         let area = registration(0x1000, 32, 7);
 
-        assert_eq!(decide(None, area, 0), Ok(Action::Register(Version::V1)));
+        assert_eq!(may_register(None, area, 0), Ok(Version::V1));
         assert_eq!(
-            decide(None, area, FLAG_SLICE_EXT_DEFAULT_ON),
-            Ok(Action::Register(Version::V1))
+            may_register(None, area, FLAG_SLICE_EXT_DEFAULT_ON),
+            Ok(Version::V1)
         );
         for flags in [4, 1 << 30, i32::MIN, !FLAG_UNREGISTER] {
-            assert_eq!(decide(None, area, flags), Err(EINVAL));
+            assert_eq!(may_register(None, area, flags), Err(EINVAL));
             // Before anything else.
-            assert_eq!(decide(Some(area), area, flags), Err(EINVAL));
+            assert_eq!(may_register(Some(area), area, flags), Err(EINVAL));
         }
-        assert_eq!(decide(None, registration(0x1001, 32, 7), 0), Err(EINVAL));
+        assert_eq!(
+            may_register(None, registration(0x1001, 32, 7), 0),
+            Err(EINVAL)
+        );
 
-        assert_eq!(decide(Some(area), area, 0), Err(EBUSY));
+        assert_eq!(may_register(Some(area), area, 0), Err(EBUSY));
         assert_eq!(
-            decide(Some(area), registration(0x1020, 32, 7), 0),
+            may_register(Some(area), registration(0x1020, 32, 7), 0),
             Err(EINVAL)
         );
         assert_eq!(
-            decide(Some(area), registration(0x1000, 64, 7), 0),
+            may_register(Some(area), registration(0x1000, 64, 7), 0),
             Err(EINVAL)
         );
         assert_eq!(
-            decide(Some(area), registration(0x1000, 32, 8), 0),
+            may_register(Some(area), registration(0x1000, 32, 8), 0),
             Err(EPERM)
         );
         // The address goes first.
         assert_eq!(
-            decide(Some(area), registration(0x1020, 32, 8), 0),
+            may_register(Some(area), registration(0x1020, 32, 8), 0),
             Err(EINVAL)
         );
     }
@@ -293,18 +296,15 @@ mod decisions {
     fn unregistering() {
         let area = registration(0x1000, 32, 7);
 
+        assert_eq!(may_unregister(Some(area), area, FLAG_UNREGISTER), Ok(()));
+        assert_eq!(may_unregister(None, area, FLAG_UNREGISTER), Err(EINVAL));
         assert_eq!(
-            decide(Some(area), area, FLAG_UNREGISTER),
-            Ok(Action::Unregister)
-        );
-        assert_eq!(decide(None, area, FLAG_UNREGISTER), Err(EINVAL));
-        assert_eq!(
-            decide(None, registration(0, 32, 7), FLAG_UNREGISTER),
+            may_unregister(None, registration(0, 32, 7), FLAG_UNREGISTER),
             Err(EINVAL)
         );
         for flags in [FLAG_SLICE_EXT_DEFAULT_ON, 4, i32::MIN] {
             assert_eq!(
-                decide(Some(area), area, FLAG_UNREGISTER | flags),
+                may_unregister(Some(area), area, FLAG_UNREGISTER | flags),
                 Err(EINVAL)
             );
         }
@@ -314,7 +314,10 @@ mod decisions {
             (registration(0x1000, 32, 8), EPERM),
             (registration(0x1000, 64, 8), EINVAL),
         ] {
-            assert_eq!(decide(Some(area), other, FLAG_UNREGISTER), Err(error));
+            assert_eq!(
+                may_unregister(Some(area), other, FLAG_UNREGISTER),
+                Err(error)
+            );
         }
     }
 

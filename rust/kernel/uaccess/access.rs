@@ -74,6 +74,16 @@ impl From<Fault> for Error {
     }
 }
 
+impl UserPtr {
+    /// Returns whether the `len` bytes at this address can be user memory.
+    ///
+    /// The memory need not be mapped. Equivalent to the kernel's `access_ok` API.
+    #[inline(always)]
+    pub fn access_ok(self, len: usize) -> bool {
+        arch::access_ok(self, len)
+    }
+}
+
 /// An open user access region.
 ///
 /// Dropping it closes the region. See the [module documentation](self) for what may be done while it
@@ -120,8 +130,8 @@ impl UserRegion {
     ///
     /// # Safety
     ///
-    /// `ptr` must have passed `access_ok()` for the address space that is current now, with a size
-    /// that covers every access through the window.
+    /// `ptr` must have passed [`UserPtr::access_ok()`] for the address space that is current now, with
+    /// a length that covers every access through the window.
     #[inline(always)]
     pub unsafe fn window_unchecked(&self, ptr: UserPtr) -> UserWindow<'_> {
         UserWindow {

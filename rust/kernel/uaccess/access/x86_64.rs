@@ -41,17 +41,31 @@ pub(super) fn end() {
     unsafe { asm!(asm_clac!(), options(att_syntax, nostack)) };
 }
 
+/// Returns the highest user address.
+#[inline(always)]
+fn user_ptr_max() -> usize {
+    // Not the runtime constant that C uses: it cannot be used in modules, which this may be inlined
+    // into.
+    //
+    // SAFETY: Written once during boot, before there is user space.
+    unsafe { bindings::USER_PTR_MAX }
+}
+
+/// Returns whether the `len` bytes at `ptr` can be user memory, as `__access_ok()`.
+#[inline(always)]
+pub(super) fn access_ok(ptr: UserPtr, len: usize) -> bool {
+    (ptr.as_const_ptr() as usize)
+        .checked_add(len)
+        .is_some_and(|end| end <= user_ptr_max())
+}
+
 /// Returns `ptr` if it is a user address, else the highest one, above which one page is unmapped.
 ///
 /// As `mask_user_address()`: a conditional move, which is not speculated.
 #[inline(always)]
 pub(super) fn user_address(ptr: UserPtr) -> Result<*mut u8, Fault> {
     let mut address = ptr.as_mut_ptr() as usize;
-    // Not the runtime constant that C uses: it cannot be used in modules, which this may be inlined
-    // into.
-    //
-    // SAFETY: Written once during boot, before there is user space.
-    let max = unsafe { bindings::USER_PTR_MAX };
+    let max = user_ptr_max();
 
     // SAFETY: Computes with registers only.
     unsafe {
