@@ -2,9 +2,8 @@
 /*
  * Parity tests of rseq(2).
  *
- * Without arguments: a kselftest that checks what the specification fixes.
- * --record FILE [SUBSTRING]: writes all that was observed to FILE (- is stdout),
- * to be compared between kernels; of the cases with SUBSTRING in their names.
+ * A kselftest that checks what the specification fixes. PARITY_RECORD=FILE in the
+ * environment: appends all that was observed to FILE, to be compared between kernels.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -26,11 +25,6 @@ const struct config configs[] = {
 };
 
 #define NR_CONFIGS	ARRAY_LEN(configs)
-
-static const struct test_group *const groups[] = {
-	&register_group, &unregister_group, &section_group, &area_group, &ids_group,
-	&event_group, &task_group, &prctl_group, &slice_group, &ptrace_group, &trace_group,
-};
 
 static bool get_case(const struct test_group *group, size_t i, struct test_case *tc)
 {
@@ -68,11 +62,29 @@ FIXTURE_TEARDOWN(parity)
 	tear_down();
 }
 
+/* Writes all that was observed of a case, a line each. */
+static void record_case(FILE *f, const char *group, const struct test_case *tc,
+			struct outcome *out)
+{
+	char *line, *save;
+
+	for (line = strtok_r(out->text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		fprintf(f, "%s/%s/%s %s\n", cfg->name, group, tc->name, line);
+}
+
 /* Every case of a group has to be as specified; those that are not are named. */
 static void test_group(struct __test_metadata *_metadata, const struct test_group *group)
 {
+	const char *path = getenv("PARITY_RECORD");
 	static struct outcome out;
+	FILE *record = NULL;
 
+	if (path) {
+		record = fopen(path, "ae");
+		ASSERT_NE(record, NULL)
+			TH_LOG("%s: %m", path);
+		setvbuf(record, NULL, _IOLBF, 0);	/* nothing is left for children */
+	}
 	for (size_t i = 0; i < group->nr; i++) {
 		struct test_case tc;
 
@@ -81,7 +93,11 @@ static void test_group(struct __test_metadata *_metadata, const struct test_grou
 		run_case(&tc, &out);
 		EXPECT_FALSE(out.failed)
 			TH_LOG("%s/%s: %s", group->name, tc.name, out.why);
+		if (record)
+			record_case(record, group->name, &tc, &out);
 	}
+	if (record)
+		EXPECT_EQ(fclose(record), 0);
 }
 
 #define TEST_GROUP(name)						\
@@ -148,77 +164,6 @@ TEST_F_TIMEOUT(percpu, exact, 120)
 	EXPECT_GT(res.aborts, 0);
 }
 
-/* ---- the record ---- */
-
-static void record_case(FILE *f, const char *name, const struct test_case *tc)
-{
-	static struct outcome out;
-	char *line, *save;
-
-	run_case(tc, &out);
-	for (line = strtok_r(out.text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		fprintf(f, "%s %s\n", name, line);
-	for (line = strtok_r(out.why, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		fprintf(f, "# %s %s\n", name, line);
-}
-
-static void record_group(FILE *f, const struct test_group *group, const char *only)
-{
-	for (size_t i = 0; i < group->nr; i++) {
-		struct test_case tc;
-		char name[160];
-
-		if (!get_case(group, i, &tc))
-			continue;
-		snprintf(name, sizeof(name), "%s/%s/%s", cfg->name, group->name, tc.name);
-		if (!only || strstr(name, only))
-			record_case(f, name, &tc);
-	}
-}
-
-static int record_config(FILE *f, const char *only)
-{
-	if (set_debug(cfg->debug)) {
-		printf("# cannot write %s\n", debug_file);
-		return KSFT_FAIL;
-	}
-	for (size_t g = 0; g < ARRAY_LEN(groups); g++)
-		record_group(f, groups[g], only);
-	/* They know no configuration, and change debug mode. */
-	if (cfg == &configs[0])
-		record_group(f, &files_group, only);
-	return KSFT_PASS;
-}
-
-/*
- * All is written at the end: the programs that carry the output away use rseq
- * themselves, through their libc, and would count in the statistics.
- */
-static int record(const char *path, const char *only)
-{
-	char *text;
-	size_t len;
-	FILE *f = open_memstream(&text, &len), *to = stdout;
-	int ret = KSFT_PASS;
-
-	if (set_up())
-		return KSFT_SKIP;
-	fprintf(f, "kernel bits=%d slice=%s\n", BITS64 ? 64 : 32, facts.slice_key ? "on" : "off");
-	for (size_t c = 0; c < NR_CONFIGS && !ret; c++) {
-		cfg = &configs[c];
-		ret = record_config(f, only);
-	}
-	tear_down();
-	fclose(f);
-	if (strcmp(path, "-"))
-		to = fopen(path, "we");
-	if (!to || fwrite(text, 1, len, to) != len || fflush(to)) {
-		perror(path);
-		return KSFT_FAIL;
-	}
-	return ret;
-}
-
 /* A case went on in a new program, with no more than the shared memory. */
 static int probe(int fd, size_t config)
 {
@@ -248,7 +193,5 @@ int main(int argc, char **argv)
 	}
 	if (argc > 3 && !strcmp(argv[1], "--exec-probe"))
 		return probe(atoi(argv[2]), atoi(argv[3]));
-	if (argc > 2 && !strcmp(argv[1], "--record"))
-		return record(argv[2], argc > 3 ? argv[3] : NULL);
 	return test_harness_run(argc, argv);
 }
