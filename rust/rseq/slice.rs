@@ -112,7 +112,7 @@ pub(crate) unsafe extern "C" fn rseq_slice_grant_requested(t: *mut bindings::tas
     // SAFETY: By the safety requirements.
     let task = unsafe { RseqTask::from_raw(t) };
 
-    // Most tasks that may ask do not.
+    // Most tasks that may ask do not. What faults here faults again.
     match is_slice_ctrl_null(task.rseq()) {
         Ok(true) => false,
         _ => grant(task),
@@ -123,14 +123,17 @@ pub(crate) unsafe extern "C" fn rseq_slice_grant_requested(t: *mut bindings::tas
 #[inline(never)]
 fn grant(task: RseqTask<'_>) -> bool {
     match grant_in_area(task.rseq()) {
-        Ok(true) => start(task),
-        Ok(false) => return false,
+        Ok(granted) => {
+            if granted {
+                start(task);
+            }
+            granted
+        }
         Err(Fault) => {
             force_sigsegv();
-            return false;
+            false
         }
     }
-    true
 }
 
 /// Answers the request in the area, if there is one; returns whether there was.
@@ -323,6 +326,7 @@ pub(crate) extern "C" fn rseq_syscall_enter_work(syscall: c_long) {
     }
 }
 
+/// Returns whether there is neither a request nor a grant.
 #[inline(always)]
 fn is_slice_ctrl_null(rseq: &TaskRseq) -> Result<bool, Fault> {
     let region = area::open();

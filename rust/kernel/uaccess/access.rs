@@ -78,6 +78,18 @@ impl UserPtr {
     /// Returns whether the `len` bytes at this address can be user memory.
     ///
     /// The memory need not be mapped. Equivalent to the kernel's `access_ok` API.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::uaccess::UserPtr;
+    ///
+    /// assert!(UserPtr::from_addr(0x1000).access_ok(32));
+    /// // It would end in kernel space, or wrap around.
+    /// assert!(!UserPtr::from_addr(0x1000).access_ok(usize::MAX / 2 + 1));
+    /// assert!(!UserPtr::from_addr(0x1000).access_ok(usize::MAX));
+    /// assert!(!UserPtr::from_addr(usize::MAX).access_ok(1));
+    /// ```
     #[inline(always)]
     pub fn access_ok(self, len: usize) -> bool {
         arch::access_ok(self, len)
