@@ -3,7 +3,7 @@
 
 import glob
 
-COLUMNS = ("decile", "median", "p99", "max")
+COLUMNS = ("median", "p99", "max")
 
 
 def read_runs(pattern, column):

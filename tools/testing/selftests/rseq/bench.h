@@ -5,8 +5,7 @@
  * Meant for a guest of QEMU's TCG with "-icount shift=0,sleep=off": every executed instruction
  * advances the guest's clocks by one nanosecond, so the counter that bench_count() reads counts
  * the instructions of all CPUs, user and kernel. An event is measured by itself, many times, and
- * the first decile taken: what it costs when nothing else happens. (On one CPU nearly all samples
- * are equal, except those that a scheduler tick fell into; the minimum would be open to accidents.)
+ * the median taken. Most samples are equal, except those that a scheduler tick fell into.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -124,7 +123,7 @@ static inline int bench_compare(const void *a, const void *b)
 }
 
 /*
- * Sorts @samples and prints one result: "bench NAME DECILE MEDIAN P99 MAX SAMPLES", all per event
+ * Sorts @samples and prints one result: "bench NAME MEDIAN P99 MAX SAMPLES", all per event
  * when a sample held @events of them. P99 is the value that one sample in a hundred exceeds.
  */
 static inline void bench_report(const char *name, uint64_t *samples, size_t n, unsigned int events)
@@ -132,8 +131,8 @@ static inline void bench_report(const char *name, uint64_t *samples, size_t n, u
 	const double per = events;
 
 	qsort(samples, n, sizeof(*samples), bench_compare);
-	printf("bench %s %.1f %.1f %.1f %.1f %zu\n", name, samples[n / 10] / per,
-	       samples[n / 2] / per, samples[(n - 1) * 99 / 100] / per, samples[n - 1] / per, n);
+	printf("bench %s %.1f %.1f %.1f %zu\n", name, samples[n / 2] / per,
+	       samples[(n - 1) * 99 / 100] / per, samples[n - 1] / per, n);
 	fflush(stdout);
 }
 
