@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 help:
 	@echo 'make boot       set up, build the kernel with rseq in Rust, boot it, run the demonstration'
 	@echo 'make test       set up, build the kernels (rseq in Rust and in C), run all tests'
-	@echo 'make test-full  as test, with the long tests, and our objects in other configurations'
+	@echo 'make test-full  as test, with the long tests, more as 32-bit programs, and our objects in other configurations'
 	@echo 'make bench      measure Rust against C; results in build/bench/'
 	@echo 'make check      formatting, lints, warnings, kernel style'
 	@echo 'make kernel     build only (IMPL="rust c rust-bench c-bench"; default: rust)'
