@@ -59,6 +59,7 @@ use core::marker::PhantomData;
 #[cfg_attr(target_arch = "x86_64", path = "access/x86_64.rs")]
 mod arch;
 
+pub(super) use arch::access_ok;
 pub use arch::task_size;
 
 /// A user access that faulted.
@@ -71,28 +72,6 @@ impl From<Fault> for Error {
     #[inline(always)]
     fn from(_: Fault) -> Error {
         EFAULT
-    }
-}
-
-impl UserPtr {
-    /// Returns whether the `len` bytes at this address can be user memory.
-    ///
-    /// The memory need not be mapped. Equivalent to the kernel's `access_ok` API.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use kernel::uaccess::UserPtr;
-    ///
-    /// assert!(UserPtr::from_addr(0x1000).access_ok(32));
-    /// // It would end in kernel space, or wrap around.
-    /// assert!(!UserPtr::from_addr(0x1000).access_ok(usize::MAX / 2 + 1));
-    /// assert!(!UserPtr::from_addr(0x1000).access_ok(usize::MAX));
-    /// assert!(!UserPtr::from_addr(usize::MAX).access_ok(1));
-    /// ```
-    #[inline(always)]
-    pub fn access_ok(self, len: usize) -> bool {
-        arch::access_ok(self, len)
     }
 }
 

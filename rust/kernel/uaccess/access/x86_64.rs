@@ -53,7 +53,7 @@ fn user_ptr_max() -> usize {
 
 /// Returns whether the `len` bytes at `ptr` can be user memory, as `__access_ok()`.
 #[inline(always)]
-pub(super) fn access_ok(ptr: UserPtr, len: usize) -> bool {
+pub(in crate::uaccess) fn access_ok(ptr: UserPtr, len: usize) -> bool {
     (ptr.as_const_ptr() as usize)
         .checked_add(len)
         .is_some_and(|end| end <= user_ptr_max())
