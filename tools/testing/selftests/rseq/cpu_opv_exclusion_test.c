@@ -18,7 +18,7 @@
 
 #include "../kselftest_harness.h"
 
-#define NR_ROUNDS	250	/* of each remote thread, by cpu_opv */
+#define NR_ROUNDS	125	/* of each remote thread, by cpu_opv */
 #define MAX_REMOTE	3	/* threads of a process */
 #define MAX_THREADS	(MAX_REMOTE + 3)
 
