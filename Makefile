@@ -40,7 +40,7 @@ test: tree
 	@scripts/test
 
 test-full: tree
-	@scripts/kernel rust c
+	@scripts/kernel rust c rust-bench c-bench
 	@scripts/build-variants
 	@scripts/test --full
 
