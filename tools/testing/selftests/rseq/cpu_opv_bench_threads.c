@@ -5,8 +5,8 @@
 #include <time.h>
 
 #define MAX_THREADS	64
-#define ROUNDS		15
-#define ROUND_USECS	500000
+#define ROUNDS		5
+#define ROUND_USECS	100000
 
 static const unsigned int crowds[] = { 2, 8, MAX_THREADS };
 
