@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the benchmarks in tools/testing/selftests/rseq print, for the scripts that report it."""
+"""What the benchmarks among the selftests print, for the scripts that report it."""
 
 import glob
 
