@@ -56,7 +56,6 @@ struct ways_op {
 enum wrong_kind { RIGHT, WRONG_LENGTH, WRONG_CODE, WRONG_BYTE, WRONG_ALIGNMENT, NR_WRONG_KINDS };
 
 struct ways_case {
-	uint64_t contents;		/* seed of what is in the regions */
 	int cnt;
 	struct ways_op ops[MAX_OPS];
 	bool pinned;			/* the caller may run on its CPU only */
@@ -87,10 +86,10 @@ extern struct region regions[NR_REGIONS];
 /* Returns why it cannot be, or NULL. */
 const char *regions_map(void);
 void regions_list(void);
-/* What is in them before the call, and after it as the model says. */
+/* What is in them before each call, and after it as the model says. */
 extern unsigned char before[NR_REGIONS][REGION_BYTES], after[NR_REGIONS][REGION_BYTES];
+void regions_contents(uint64_t seed);
 bool case_uses(const struct ways_case *c, enum region_id region);
-void case_contents(const struct ways_case *c);
 /* Memory gets to be as it is before a call. */
 void case_reset(const struct ways_case *c);
 /* Returns false, and where it is, if a byte is not as in @want. */

@@ -36,7 +36,7 @@ static bool once_in(unsigned int n)
 /* What a case prefers: of all kinds there have to be enough. */
 struct style {
 	unsigned int risk;		/* one operand in so many cannot be accessed; 0: none */
-	bool words, in_place, rivals;
+	bool words, in_place, rivals, forked;
 	enum region_id home;		/* of most operands */
 };
 
@@ -61,8 +61,12 @@ static enum region_id draw_region(const struct style *style, bool write)
 	at = below(sum);
 	for (int i = 0; i < READ_ONLY; i++) {
 		at -= regions[i].available ? regions[i].weight : 0;
-		if (at < 0)
-			return regions[i].in_place_only && !style->in_place ? ANON : i;
+		if (at >= 0)
+			continue;
+		/* The one needs vectors that need no pins, the other takes long. */
+		if ((i == SECRET && !style->in_place) || (i == FORKED && !style->forked))
+			return ANON;
+		return i;
 	}
 	return ANON;
 }
@@ -205,13 +209,11 @@ void case_draw(struct ways_case *c, uint64_t seed, uint64_t number, bool rivals)
 	state = seed ^ (number + 1) * 0xd1342543de82ef95;
 	style = (struct style) {
 		.risk = risks[below(4)], .in_place = once_in(3), .words = once_in(2),
-		.rivals = rivals, .home = once_in(2) ? ANON : below(READ_ONLY),
+		.rivals = rivals, .forked = once_in(4), .home = once_in(2) ? ANON : below(READ_ONLY),
 	};
-	if (!regions[style.home].available || regions[style.home].in_place_only ||
-	    style.home == FORKED)
+	if (!regions[style.home].available || style.home == SECRET || style.home == FORKED)
 		style.home = ANON;
 	memset(c, 0, sizeof(*c));
-	c->contents = draw64();
 	c->pinned = once_in(4);
 	c->paged_out = once_in(8);
 	c->cnt = once_in(64) ? 0 : 1 + below(once_in(2) ? 4 : MAX_OPS);
@@ -304,9 +306,10 @@ void case_print(const struct ways_case *c)
 			       at[1], arg, op->len, c->wrong && i == c->wrong_op ? ": " : "",
 			       i == c->wrong_op ? wrongs[c->wrong] : "");
 	}
-	ksft_print_msg("  contents %#llx%s%s\n", (unsigned long long)c->contents,
-		       c->pinned ? ", caller pinned to its CPU" : "",
-		       c->paged_out ? ", memory paged out" : "");
+	if (c->pinned)
+		ksft_print_msg("  the caller may run on its CPU only\n");
+	if (c->paged_out)
+		ksft_print_msg("  memory was paged out\n");
 }
 
 /* ---- smaller ---- */
@@ -391,7 +394,6 @@ void case_shrink(struct ways_case *c, bool (*fails)(const struct ways_case *c))
 		any = drop_ops(c, fails);
 		TRY(smaller.pinned = false; (void)op);
 		TRY(smaller.paged_out = false; (void)op);
-		TRY(smaller.contents = 1; (void)op);
 		for (; i < c->cnt && now_ms() < end; i++)
 			any |= simplify_op(c, i, fails);
 	}

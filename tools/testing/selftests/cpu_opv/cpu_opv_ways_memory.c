@@ -275,25 +275,11 @@ void regions_list(void)
 	}
 }
 
-/* ---- for a case ---- */
-
-/* Itself, or the same memory at another address. */
-bool case_uses(const struct ways_case *c, enum region_id region)
-{
-	for (int i = 0; i < c->cnt; i++) {
-		for (int k = 0; k < operands_of(&c->ops[i]); k++) {
-			enum region_id at = c->ops[i].at[k].region;
-
-			if (at == region || (regions[at].mem && regions[at].frames == region))
-				return true;
-		}
-	}
-	return false;
-}
+/* ---- what is in it ---- */
 
 /*
- * Half of the 512 bytes are the same wherever they are, so that comparisons can go on; the others
- * tell the region and the page.
+ * Of 1024 bytes, the first half is the same wherever it is, so that comparisons can go on; the other
+ * one tells the region and the page.
  */
 static void contents_of(enum region_id region, uint64_t seed)
 {
@@ -312,16 +298,28 @@ static void contents_of(enum region_id region, uint64_t seed)
 	}
 }
 
-void case_contents(const struct ways_case *c)
+void regions_contents(uint64_t seed)
 {
 	for (int i = 0; i < NR_REGIONS; i++) {
-		if (!case_uses(c, i) || !regions[i].mem || regions[i].frames != i)
-			continue;
-		if (regions[i].zero)
-			memset(before[i], 0, REGION_BYTES);
-		else
-			contents_of(i, c->contents);
+		if (!regions[i].zero)
+			contents_of(i, seed);
 	}
+}
+
+/* ---- for a case ---- */
+
+/* Itself, or the same memory at another address. */
+bool case_uses(const struct ways_case *c, enum region_id region)
+{
+	for (int i = 0; i < c->cnt; i++) {
+		for (int k = 0; k < operands_of(&c->ops[i]); k++) {
+			enum region_id at = c->ops[i].at[k].region;
+
+			if (at == region || (regions[at].mem && regions[at].frames == region))
+				return true;
+		}
+	}
+	return false;
 }
 
 void case_reset(const struct ways_case *c)
