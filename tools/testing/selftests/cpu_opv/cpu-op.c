@@ -10,9 +10,11 @@
 #define __NR_cpu_opv	473
 #endif
 
+#define MAX_TRIES	16
+
 #define ARRAY_LEN(a)	((int)(sizeof(a) / sizeof(*(a))))
 
-int cpu_opv(struct cpu_op *vec, int cnt, int cpu, int flags)
+int cpu_opv(struct cpu_op *vec, int cnt, int cpu, unsigned int flags)
 {
 	return syscall(__NR_cpu_opv, vec, cnt, cpu, flags);
 }
@@ -57,14 +59,14 @@ int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
 
 /*
  * The address of the second word to load depends on the first, which a vector cannot express: it
- * is read here, and the vector starts with a check that it is still the same. Another round is
- * only needed because somebody else changed it, be it found by the check or because the node was
- * unmapped in the meantime.
+ * is read here, and the vector starts with a check that it is still the same, which decides before
+ * the node is touched. Somebody else may have taken and unmapped it, but also mapped it and put it
+ * back while the call looked: that is the error that may be expected, once or twice in a row.
  */
 int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
 				 int cpu)
 {
-	for (;;) {
+	for (int tries = 0; ; ) {
 		intptr_t old = *(volatile intptr_t *)v;
 		struct cpu_op vec[] = {
 			cpu_op_eq(v, &old, sizeof(*v)),
@@ -80,7 +82,7 @@ int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, in
 			*load = old;
 			return 0;
 		}
-		if (ret < 0 && (errno != EAGAIN || *(volatile intptr_t *)v == old))
+		if (ret < 0 && (errno != EAGAIN || ++tries == MAX_TRIES))
 			return -1;
 	}
 }

@@ -78,7 +78,7 @@ static inline struct cpu_op cpu_op_mb(void)
  * The system call: 0, or the number of the comparison that stopped the vector,
  * counted from 1, or -1 with errno. So do all functions below.
  */
-int cpu_opv(struct cpu_op *vec, int cnt, int cpu, int flags);
+int cpu_opv(struct cpu_op *vec, int cnt, int cpu, unsigned int flags);
 
 /* Whether the kernel has it. */
 bool cpu_op_available(void);
@@ -95,8 +95,8 @@ int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu);
 
 /*
  * Unless *@v equals @expectnot (then returns 1), loads it to *@load, and stores
- * to *@v what is at *@v + @voffp: takes the first node off a list. Fails with
- * EAGAIN if the node is not mapped any more.
+ * to *@v what is at *@v + @voffp: takes the first node off a list. Others may
+ * take it at the same time, and unmap it.
  */
 int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
 				 int cpu);

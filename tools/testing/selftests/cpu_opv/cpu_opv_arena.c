@@ -94,7 +94,7 @@ bool arena_check(const struct arena *a, const char *what)
 }
 
 /* Returns the result, or -errno. */
-int call(struct cpu_op *vec, int cnt, int cpu, int flags)
+int call(struct cpu_op *vec, int cnt, int cpu, unsigned int flags)
 {
 	int ret = cpu_opv(vec, cnt, cpu, flags);
 
@@ -124,7 +124,7 @@ static bool inside(const struct arena *a, const void *p)
  * is. The vector has to be readable, and itself stays as it is, unless it is in
  * the arena.
  */
-bool check_call(struct arena *a, struct cpu_op *vec, int cnt, int cpu, int flags, int want)
+bool check_call(struct arena *a, struct cpu_op *vec, int cnt, int cpu, unsigned int flags, int want)
 {
 	struct cpu_op copy[CPU_OP_VEC_LEN_MAX + 1];
 	int known = cnt < 0 || cnt > CPU_OP_VEC_LEN_MAX + 1 || !vec ? 0 : cnt;

@@ -183,15 +183,6 @@ long possible_cpus(void)
 	return atol(last) + 1;
 }
 
-/* Operands in one page are mapped, too. */
-bool vmap_forced(void)
-{
-	char buf[8];
-
-	return read_text("/sys/module/cpu_opv/parameters/force_vmap", buf, sizeof(buf)) &&
-	       *buf == 'Y';
-}
-
 long read_stat(const char *name)
 {
 	char start[64];
@@ -223,39 +214,42 @@ bool nothing_held(void)
 	return pinned <= 0 && mapped <= 0 && all <= 0;
 }
 
-bool ways_now(struct ways *ways)
+bool exclusions_now(struct exclusions *now)
 {
-	*ways = (struct ways) {
+	*now = (struct exclusions) {
 		.local = read_stat("local"),
+		.locked = read_stat("locked"),
+		.interrupted = read_stat("interrupted"),
 		.migrated = read_stat("migrated"),
-		.stopped = read_stat("stopped"),
-		.offline = read_stat("offline"),
 	};
-	return ways->local >= 0;
+	return now->locked >= 0;
 }
 
-bool ways_since(const struct ways *before, struct ways *ways)
+bool exclusions_since(const struct exclusions *before, struct exclusions *since)
 {
-	if (!ways_now(ways))
+	if (!exclusions_now(since))
 		return false;
-	ways->local -= before->local;
-	ways->migrated -= before->migrated;
-	ways->stopped -= before->stopped;
-	ways->offline -= before->offline;
+	since->local -= before->local;
+	since->locked -= before->locked;
+	since->interrupted -= before->interrupted;
+	since->migrated -= before->migrated;
 	return true;
 }
 
-/* By the strategy that is set, and by the other one. Returns false if unknown. */
-bool ways_remote(const struct ways *ways, long *remote, long *other)
+/*
+ * By what the setting allows for other CPUs, and by what it does not: one that runs no user task is
+ * locked by either. Returns false if unknown.
+ */
+bool exclusions_remote(const struct exclusions *since, long *remote, long *other)
 {
 	char buf[32];
-	bool stop;
+	bool migrate;
 
 	if (!read_text(REMOTE, buf, sizeof(buf)))
 		return false;
-	stop = !strncmp(buf, "stop", 4);
-	*remote = stop ? ways->stopped : ways->migrated;
-	*other = stop ? ways->migrated : ways->stopped;
+	migrate = !strncmp(buf, "migrate", 7);
+	*remote = since->locked + (migrate ? since->migrated : since->interrupted);
+	*other = migrate ? since->interrupted : since->migrated;
 	return true;
 }
 

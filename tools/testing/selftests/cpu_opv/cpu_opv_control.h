@@ -42,25 +42,23 @@ int write_setting(const char *path, const char *value);
 int set_online(int cpu, bool online);
 
 long possible_cpus(void);
-bool vmap_forced(void);
 
 /* Statistics; -1: the kernel has none. */
 long read_stat(const char *name);
 bool wait_for_stat(const char *name, long value, long ms);
 bool nothing_held(void);
 
-/* How calls reached their CPU. */
-struct ways {
-	long local, migrated, stopped, offline;
+/* How user code was kept off the CPU. */
+struct exclusions {
+	long local, locked, interrupted, migrated;
 };
 
-bool ways_now(struct ways *ways);
-bool ways_since(const struct ways *before, struct ways *ways);
-bool ways_remote(const struct ways *ways, long *remote, long *other);
+bool exclusions_now(struct exclusions *now);
+bool exclusions_since(const struct exclusions *before, struct exclusions *since);
+bool exclusions_remote(const struct exclusions *since, long *remote, long *other);
 
 /* A vector as long as it can be, all operands of which cross pages. */
 #define MAXIMAL_PAGES		(4 * CPU_OP_VEC_LEN_MAX)
-#define MAXIMAL_MAPPINGS	(2 * CPU_OP_VEC_LEN_MAX)
 char *maximal_memory(int flags);
 void maximal_vec(struct cpu_op *vec, char *mem);
 
@@ -98,7 +96,7 @@ struct load {
 	int nr_threads, nr_cpus;
 	int cpus[MAX_CPUS];
 	long wanted;		/* increments of a thread; 0: until load_stop() */
-	bool may_refuse;	/* EINVAL is as good as success */
+	bool may_refuse;	/* ENXIO is as good as success */
 	bool stop;
 
 	/* What became of it */

@@ -15,6 +15,7 @@
 static int file;		/* what is mapped */
 static int storage;		/* where its data have to arrive */
 static int map_flags;
+static bool tracked;		/* the kernel has to know when a shared mapping is written to */
 static unsigned char *contents;	/* of the file, before */
 
 /* The file has random contents, which no page table has yet. */
@@ -55,7 +56,10 @@ static void verify_shared(struct arena *a)
 		fail("msync: errno %d", errno);
 	expect_contents(storage, a->model, "the file's storage");
 	/* Once more after that: pages are clean now, and get dirty again. */
-	check_random(a, 5);
+	if (tracked)
+		check_random_words(a, 20);
+	else
+		check_random(a, 5);
 	munmap(a->mem, a->size);
 	if (fsync(file))
 		fail("fsync: errno %d", errno);
@@ -77,18 +81,60 @@ static void unmap_file(struct arena *a)
 	munmap(a->model, a->size);
 }
 
+/*
+ * Pages that are written to by others than the program, at any time, would be
+ * written back at the wrong one: such stores are only done in place.
+ */
+static void check_refused_stores(struct arena *a)
+{
+	struct cpu_op vec[] = {
+		cpu_op_plus(a->mem + 8, 1, 8), cpu_op_plus(a->mem + page_size, 1, 8),
+	};
+	struct cpu_op across = cpu_op_memcpy(a->mem + page_size - 4, a->mem, 8);
+
+	check_op(a, across, -EFAULT);
+	across.u.memcpy_op.expect_fault_dst = 1;
+	check_op(a, across, -EAGAIN);
+	check_vec(a, vec, 2, -EFAULT);
+	vec[1] = cpu_op_eq(a->mem, a->mem, 8);
+	check_vec(a, vec, 2, -EFAULT);
+	/* To read them is fine. */
+	check_op(a, cpu_op_eq(a->mem + 1, a->mem + 1, page_size), 0);
+}
+
+static void check_tracked_file(void)
+{
+	struct arena a;
+
+	for (int i = 0; i < 3; i++) {
+		if (!map_file(&a))
+			return;
+		if (i == 1)
+			check_refused_stores(&a);
+		check_random_words(&a, 50);
+		if (i == 2)
+			check_refused_stores(&a);
+		verify_shared(&a);
+		unmap_file(&a);
+	}
+}
+
 static void check_file(int fd, int stored_in, int flags)
 {
 	file = fd;
 	storage = stored_in;
 	map_flags = flags;
+	tracked = flags == MAP_SHARED && fd != stored_in;
 	contents = mmap(NULL, FILE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0);
-	check_memory(&(struct memory){
-		.map = map_file,
-		.verify = flags == MAP_SHARED ? verify_shared : verify_private,
-		.unmap = unmap_file,
-	});
+	if (tracked)
+		check_tracked_file();
+	else
+		check_memory(&(struct memory){
+			.map = map_file,
+			.verify = flags == MAP_SHARED ? verify_shared : verify_private,
+			.unmap = unmap_file,
+		});
 	munmap(contents, FILE_SIZE);
 }
 

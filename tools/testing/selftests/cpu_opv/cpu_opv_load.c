@@ -192,7 +192,7 @@ static void increment(struct worker *w, int i)
 		w->changed++;
 	else if (err == EAGAIN)
 		w->again++;
-	else if (err == EINVAL && load->may_refuse)
+	else if (err == ENXIO && load->may_refuse)
 		w->refused++;
 	else
 		w->error = err ?: ret;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tests of cpu_opv(2): what it does, what it refuses, and on which memory. All
- * of them on the caller's CPU and on another one, by both ways to get there.
+ * of them on the caller's CPU and on another one, by both settings of how to get
+ * there.
  */
 #include "cpu_opv_test.h"
 
@@ -16,7 +17,7 @@ FIXTURE_VARIANT(cpu_opv) {
 
 FIXTURE_VARIANT_ADD(cpu_opv, local) { NULL };
 FIXTURE_VARIANT_ADD(cpu_opv, migrate) { "migrate" };
-FIXTURE_VARIANT_ADD(cpu_opv, stop) { "stop" };
+FIXTURE_VARIANT_ADD(cpu_opv, interrupt) { "interrupt" };
 
 FIXTURE_SETUP(cpu_opv)
 {
@@ -62,6 +63,9 @@ OPV_TEST(limits)
 OPV_TEST(maximal)
 OPV_TEST(vector_memory)
 OPV_TEST(vector_is_operand)
+OPV_TEST(leading)
+OPV_TEST(leading_crossing)
+OPV_TEST(pop_and_unmap)
 OPV_TEST(fence)
 OPV_TEST(no_tearing)
 OPV_TEST(changing_vector)

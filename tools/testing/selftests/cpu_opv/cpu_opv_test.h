@@ -73,8 +73,9 @@ void arena_fill(struct arena *a);
 void arena_set(struct arena *a, void *at, const void *bytes, size_t len);
 void arena_flip(struct arena *a, void *at);
 bool arena_check(const struct arena *a, const char *what);
-int call(struct cpu_op *vec, int cnt, int cpu, int flags);
-bool check_call(struct arena *a, struct cpu_op *vec, int cnt, int cpu, int flags, int want);
+int call(struct cpu_op *vec, int cnt, int cpu, unsigned int flags);
+bool check_call(struct arena *a, struct cpu_op *vec, int cnt, int cpu, unsigned int flags,
+		int want);
 bool check_vec(struct arena *a, struct cpu_op *vec, int cnt, int want);
 bool check_op(struct arena *a, struct cpu_op op, int want);
 
@@ -82,6 +83,7 @@ bool check_op(struct arena *a, struct cpu_op op, int want);
 int model_run(struct arena *a, const struct cpu_op *vec, int cnt);
 void describe_op(char *buf, size_t size, const struct arena *a, const struct cpu_op *op);
 void check_random(struct arena *a, int rounds);
+void check_random_words(struct arena *a, int rounds);
 
 /* The operands of all operations, with the offsets of their members. */
 struct operand {
@@ -122,6 +124,11 @@ void test_limits(void);
 void test_maximal(void);
 void test_vector_memory(void);
 void test_vector_is_operand(void);
+
+/* cpu_opv_leading.c: comparisons before the first store */
+void test_leading(void);
+void test_leading_crossing(void);
+void test_pop_and_unmap(void);
 
 /* cpu_opv_threads.c */
 void test_fence(void);

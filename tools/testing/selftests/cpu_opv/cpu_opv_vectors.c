@@ -68,12 +68,13 @@ void test_empty(void)
 	}
 }
 
-/* Nothing but one of these two flags matters. */
+/* Nothing but one of these three flags matters. */
 void test_queries(void)
 {
 	static const int cnts[] = { 0, 1, 17, -1, INT_MAX, INT_MIN };
 	static const int cpus[] = { 0, -1, INT_MAX, INT_MIN };
-	static const unsigned int flags[] = { 4, 8, 0x80000000, 0x40000000, 0xfffffffc, 0x10000 };
+	static const unsigned int flags[] = { 8, 16, 0x80000000, 0x40000000, 0xfffffff8, 0x10000 };
+	const unsigned int all = CPU_OP_NR_FLAG | CPU_OP_VEC_LEN_MAX_FLAG | CPU_OP_FLAGS_FLAG;
 	struct cpu_op bad = { .op = -1 };
 	struct cpu_op *const vecs[] = { NULL, (void *)-1L, (void *)1L, &bad };
 
@@ -83,14 +84,18 @@ void test_queries(void)
 
 		expect("operations", call(vec, cnt, cpu, CPU_OP_NR_FLAG), NR_CPU_OPS);
 		expect("longest vector", call(vec, cnt, cpu, CPU_OP_VEC_LEN_MAX_FLAG), MAX);
-		expect("both", call(vec, cnt, cpu, CPU_OP_NR_FLAG | CPU_OP_VEC_LEN_MAX_FLAG),
-		       -EINVAL);
+		expect("flags", call(vec, cnt, cpu, CPU_OP_FLAGS_FLAG), 7);
+		for (unsigned int flag = CPU_OP_NR_FLAG; flag <= CPU_OP_FLAGS_FLAG; flag <<= 1)
+			expect("two queries", call(vec, cnt, cpu, all & ~flag), -EINVAL);
+		expect("all queries", call(vec, cnt, cpu, all), -EINVAL);
 		for (size_t f = 0; f < ARRAY_LEN(flags); f++) {
 			expect("unknown flag", call(vec, cnt, cpu, flags[f]), -EINVAL);
 			expect("and a query", call(vec, cnt, cpu, flags[f] | CPU_OP_NR_FLAG),
 			       -EINVAL);
 			expect("and the other",
 			       call(vec, cnt, cpu, flags[f] | CPU_OP_VEC_LEN_MAX_FLAG), -EINVAL);
+			expect("and the third", call(vec, cnt, cpu, flags[f] | CPU_OP_FLAGS_FLAG),
+			       -EINVAL);
 		}
 	}
 	expect("operations, as a number", NR_CPU_OPS, 10);

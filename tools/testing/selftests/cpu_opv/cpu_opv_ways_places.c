@@ -190,10 +190,10 @@ static void judge(int nr)
 		expect_share(name, "local", s->local, s->ran, 100);
 	else if (way->state == OFFLINE)
 		expect_share(name, "locked", s->locked, s->ran, 100);
-	else if (way->migrate)
-		expect_share(name, "migrated", s->migrated, s->unpinned, 50);
 	else if (way->state == IDLE)
 		expect_share(name, "locked", s->locked, s->ran, 50);
+	else if (way->migrate)
+		expect_share(name, "migrated", s->migrated, s->unpinned, 50);
 	else
 		expect_share(name, "interrupted", s->interrupted, s->ran, 25);
 	if (way->state == THIS_CPU)

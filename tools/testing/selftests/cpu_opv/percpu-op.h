@@ -9,8 +9,8 @@
  *
  * All return 0 if it was done, > 0 if a comparison failed (which of two, only the fallback can
  * tell), or -1 with errno of cpu_opv. Two errors only mean that the caller has to try again:
- *   EINVAL  the affinity mask of the thread, which others can change at any time, does not
- *           have @cpu: take another one, such as percpu_current_cpu(), and the data there.
+ *   ENXIO   neither the affinity mask of the thread nor its cpuset, which others can change at
+ *           any time, has @cpu: take another one, such as percpu_current_cpu(), and the data there.
  *   EAGAIN  as in cpu_opv(2) and cpu-op.h.
  *
  * What a sequence stores before its last store can remain when it was aborted, whether or not

@@ -103,7 +103,7 @@ static int complete(struct percpu_worker *w,
 	const int max_failures = w->max_failures ?: MAX_FAILURES;
 
 	for (int failures = 0; ; ) {
-		int none = 0, cpu = w->where(w), ret = EINVAL;
+		int none = 0, cpu = w->where(w), ret = ENXIO;
 
 		if (cpu < w->data->nr_slots) {
 			ret = attempt(w, &w->data->slots[cpu], cpu, arg);
@@ -114,8 +114,8 @@ static int complete(struct percpu_worker *w,
 			ret = errno;
 		}
 		w->sums.retries += ret == EAGAIN;
-		w->sums.refusals += ret == EINVAL;
-		if ((ret == EAGAIN || ret == EINVAL) && failures++ < max_failures)
+		w->sums.refusals += ret == ENXIO;
+		if ((ret == EAGAIN || ret == ENXIO) && failures++ < max_failures)
 			continue;
 		__atomic_compare_exchange_n(&w->data->error, &none, ret, false, __ATOMIC_RELAXED,
 					    __ATOMIC_RELAXED);

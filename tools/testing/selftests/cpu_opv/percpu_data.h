@@ -47,7 +47,7 @@ struct percpu_sums {
 	unsigned long put_values, taken_values;
 	long two_owners, overwritten;
 	long retries;			/* EAGAIN of cpu_opv, and sequences that were aborted */
-	long refusals;			/* EINVAL of cpu_opv */
+	long refusals;			/* ENXIO of cpu_opv */
 };
 
 /* Shared by all processes that are forked later. */

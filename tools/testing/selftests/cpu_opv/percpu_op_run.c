@@ -234,7 +234,7 @@ int percpu_op_run(const char *name, const char *registration)
 	check(!*wrong, "%s", wrong);
 	for (int i = 0; i < NR_THREADS; i++)
 		signals += threads[i].by_handler.sums.rounds;
-	printf("# %ld rounds, %ld of them in signal handlers; EAGAIN %ld, EINVAL %ld\n",
+	printf("# %ld rounds, %ld of them in signal handlers; EAGAIN %ld, ENXIO %ld\n",
 	       data->sums.rounds, signals, data->sums.retries, data->sums.refusals);
 	check(signals > 0, "no signals: nothing was tested");
 	check_use(disable);
