@@ -22,8 +22,6 @@
 
 #define NR_CALLERS	6
 #define LOAD_US		6000000
-#define CGROUP_ROOT	"/sys/fs/cgroup"
-#define CGROUP		CGROUP_ROOT "/cpu_opv_affinity_test"
 
 static bool started(struct load *load)
 {
@@ -144,45 +142,18 @@ TEST_F_TIMEOUT(affinity, by_another_thread, 60)
 /* ---- cpusets ---- */
 
 FIXTURE(cpuset) {
+	struct cpuset cpuset;
 	struct load *load;
 	int nr_cpus;
 	pid_t child;
-	bool created, enabled;
 };
-
-static bool has_word(const char *path, const char *word)
-{
-	char buf[1024], *item, *save;
-
-	if (!read_text(path, buf, sizeof(buf)))
-		return false;
-	for (item = strtok_r(buf, "\n ", &save); item; item = strtok_r(NULL, "\n ", &save)) {
-		if (!strcmp(item, word))
-			return true;
-	}
-	return false;
-}
 
 FIXTURE_SETUP(cpuset)
 {
-	const char *why = check_settings(2);
+	const char *why = check_settings(2) ?: cpuset_create(&self->cpuset);
 
 	if (why)
 		SKIP(return, "%s", why);
-	if (!has_word(CGROUP_ROOT "/cgroup.controllers", "cpuset"))
-		SKIP(return, "no cpuset controller in " CGROUP_ROOT);
-	if (!has_word(CGROUP_ROOT "/cgroup.subtree_control", "cpuset")) {
-		if (write_setting(CGROUP_ROOT "/cgroup.subtree_control", "+cpuset"))
-			SKIP(return, "cannot enable the cpuset controller");
-		self->enabled = true;
-	}
-	rmdir(CGROUP);
-	if (mkdir(CGROUP, 0755)) {
-		if (self->enabled)
-			write_setting(CGROUP_ROOT "/cgroup.subtree_control", "-cpuset");
-		SKIP(return, "cannot create " CGROUP);
-	}
-	self->created = true;
 	self->nr_cpus = nr_cpus < 8 ? nr_cpus : 8;
 	self->load = load_new(NR_CALLERS, cpus, self->nr_cpus);
 	ASSERT_TRUE(self->load != NULL);
@@ -191,13 +162,7 @@ FIXTURE_SETUP(cpuset)
 
 FIXTURE_TEARDOWN_PARENT(cpuset)
 {
-	/* What was in it ended with the test, which was its parent. */
-	for (int i = 0; self->created && rmdir(CGROUP) && errno == EBUSY && i < 1000; i++) {
-		write_setting(CGROUP "/cgroup.kill", "1");
-		sleep_ms(5);
-	}
-	if (self->enabled)
-		write_setting(CGROUP_ROOT "/cgroup.subtree_control", "-cpuset");
+	cpuset_remove(&self->cpuset);
 	restore_settings();
 }
 
@@ -206,7 +171,7 @@ static int run_load(void *arg)
 {
 	struct load *load = arg;
 
-	if (write_setting(CGROUP "/cgroup.procs", "0"))
+	if (cpuset_enter())
 		return KSFT_FAIL;
 	load_start(load);
 	while (!__atomic_load_n(&load->stop, __ATOMIC_RELAXED))
@@ -218,13 +183,13 @@ static int run_load(void *arg)
 static void set_cpuset(struct __test_metadata *_metadata, const struct load *load,
 		       unsigned int subset)
 {
-	char list[256] = "";
+	int list[MAX_CPUS], nr = 0;
 
 	for (int c = 0; c < load->nr_cpus; c++) {
 		if (subset & 1U << c)
-			sprintf(list + strlen(list), "%s%d", *list ? "," : "", load->cpus[c]);
+			list[nr++] = load->cpus[c];
 	}
-	ASSERT_EQ(write_setting(CGROUP "/cpuset.cpus", list), 0);
+	ASSERT_EQ(cpuset_set(list, nr), 0);
 }
 
 TEST_F_TIMEOUT(cpuset, changes, 60)

@@ -62,6 +62,20 @@ bool exclusions_remote(const struct exclusions *since, long *remote, long *other
 char *maximal_memory(int flags);
 void maximal_vec(struct cpu_op *vec, char *mem);
 
+/* ---- cpu_opv_cpuset.c ---- */
+
+/* A cgroup with the cpuset controller. */
+struct cpuset {
+	bool created, enabled;
+};
+
+/* Returns why it cannot be, or NULL. */
+const char *cpuset_create(struct cpuset *cpuset);
+void cpuset_remove(struct cpuset *cpuset);
+/* Return 0 or an errno. */
+int cpuset_set(const int *list, int nr);
+int cpuset_enter(void);		/* the calling process */
+
 /* ---- cpu_opv_load.c: other tasks ---- */
 
 /* Children, which end with their parents. @ms: how long to wait */
