@@ -6,6 +6,7 @@
 //! cpu_opv(2).
 
 use kernel::{
+    ffi::c_uint,
     prelude::*,
     uapi, //
 };
@@ -27,10 +28,16 @@ pub(crate) const PAGES_MAX: usize = 2 * OPERANDS_MAX;
 const _: () = assert!(DATA_LEN_MAX <= kernel::page::PAGE_SIZE);
 
 /// Returns the number of op codes.
-pub(crate) const FLAG_NR: c_int = uapi::cpu_opv_flags_CPU_OP_NR_FLAG as c_int;
+pub(crate) const FLAG_NR: c_uint = uapi::cpu_opv_flags_CPU_OP_NR_FLAG;
 
 /// Returns [`VEC_LEN_MAX`].
-pub(crate) const FLAG_VEC_LEN_MAX: c_int = uapi::cpu_opv_flags_CPU_OP_VEC_LEN_MAX_FLAG as c_int;
+pub(crate) const FLAG_VEC_LEN_MAX: c_uint = uapi::cpu_opv_flags_CPU_OP_VEC_LEN_MAX_FLAG;
+
+/// Returns all flags that there are.
+pub(crate) const FLAG_FLAGS: c_uint = uapi::cpu_opv_flags_CPU_OP_FLAGS_FLAG;
+
+/// Flags that there are.
+pub(crate) const FLAGS: c_uint = FLAG_NR | FLAG_VEC_LEN_MAX | FLAG_FLAGS;
 
 /// Op codes that there are.
 pub(crate) const NR_OPS: c_int = uapi::cpu_op_type_NR_CPU_OPS as c_int;
@@ -59,6 +66,12 @@ pub(crate) struct RawOp {
 }
 
 impl RawOp {
+    /// Whether it can only stop the vector, or order it.
+    #[inline]
+    pub(crate) fn is_leading(&self) -> bool {
+        matches!(self.op, COMPARE_EQ | COMPARE_NE | MB)
+    }
+
     /// From the words that it consists of.
     #[inline(always)]
     pub(crate) fn from_words([first, args @ ..]: [u64; 4]) -> Self {

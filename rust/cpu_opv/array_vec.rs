@@ -2,8 +2,12 @@
 
 //! A vector without allocations.
 
-use core::mem::MaybeUninit;
+use core::{
+    convert::Infallible,
+    mem::MaybeUninit, //
+};
 use kernel::prelude::*;
+use pin_init::uninit;
 
 /// Up to `N` elements, in place.
 ///
@@ -13,19 +17,33 @@ use kernel::prelude::*;
 ///
 /// `len` is at most `N`, and the first `len` elements are initialized.
 pub(crate) struct ArrayVec<T, const N: usize> {
-    elements: [MaybeUninit<T>; N],
+    elements: MaybeUninit<[T; N]>,
     len: usize,
 }
 
 impl<T: Copy, const N: usize> ArrayVec<T, N> {
     /// Creates an empty vector.
     #[inline(always)]
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> impl Init<Self> {
         // INVARIANT: None of them.
-        Self {
-            elements: [const { MaybeUninit::uninit() }; N],
+        init!(Self {
+            elements <- uninit::<_, Infallible>(),
             len: 0,
-        }
+        })
+    }
+
+    /// The room for elements.
+    #[inline(always)]
+    fn room(&mut self) -> &mut [MaybeUninit<T>] {
+        // SAFETY: The layouts are the same, and what need not be initialized may be so.
+        unsafe { core::slice::from_raw_parts_mut(self.elements.as_mut_ptr().cast(), N) }
+    }
+
+    /// Removes all elements.
+    #[inline(always)]
+    pub(crate) fn clear(&mut self) {
+        // INVARIANT: None of them.
+        self.len = 0;
     }
 
     /// Appends `element`.
@@ -35,10 +53,9 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
     /// `EINVAL` if there is no room.
     #[inline(always)]
     pub(crate) fn push(&mut self, element: T) -> Result {
-        self.elements
-            .get_mut(self.len)
-            .ok_or(EINVAL)?
-            .write(element);
+        let len = self.len;
+
+        self.room().get_mut(len).ok_or(EINVAL)?.write(element);
         // INVARIANT: It was less than `N`, and the element is there now.
         self.len += 1;
         Ok(())
@@ -53,7 +70,7 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
     pub(crate) fn set_map<I>(&mut self, items: &[I], mut f: impl FnMut(&I) -> Result<T>) -> Result {
         // INVARIANT: None of them.
         self.len = 0;
-        let room = self.elements.get_mut(..items.len()).ok_or(EINVAL)?;
+        let room = self.room().get_mut(..items.len()).ok_or(EINVAL)?;
         for (slot, item) in room.iter_mut().zip(items) {
             slot.write(f(item)?);
         }

@@ -2,16 +2,11 @@
 
 //! How many calls may hold kernel address space at the same time.
 //!
-//! A call takes one permit, for all of its mappings, after its pages are pinned: who holds a permit
-//! does not wait for user space.
+//! A call takes one permit, for all of its mappings, if there is one: nobody waits for it.
 //!
 //! The bound can change at any time. What a lower bound takes away from calls that are under way is
 //! a debt, which they pay when they end.
 
-use crate::stats::{
-    self,
-    Stat, //
-};
 use kernel::{
     bindings,
     prelude::*,
@@ -55,18 +50,11 @@ fn pay() -> bool {
 pub(crate) struct Permit(());
 
 impl Permit {
-    /// Waits for a permit, in the order of arrival. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if the task was killed.
-    pub(crate) fn get() -> Result<Self> {
-        if !semaphore().try_down() {
-            stats::add(Stat::VmapWaits, 1);
-            semaphore().down_killable()?;
-        }
+    /// Takes a permit, if there is one. Does not sleep.
+    #[inline]
+    pub(crate) fn get() -> Option<Self> {
         // INVARIANT: Taken just now.
-        Ok(Self(()))
+        semaphore().try_down().then_some(Self(()))
     }
 }
 

@@ -1,192 +1,170 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Reaching a CPU.
-//!
-//! What user space does on a CPU is excluded in one of three ways, each of which excludes the others:
-//!
-//! * The caller is on the CPU, with preemption off. Restartable sequences of threads that it
-//!   preempted there are aborted by that context switch.
-//! * The CPU's stopper thread runs the vector for the caller: it preempts whatever runs there, and
-//!   never in a section with preemption off.
-//! * The CPU is offline and cannot come back, since the caller holds the hotplug lock, and a mutex
-//!   keeps out others that came to the same conclusion.
 
 use crate::{
-    exec,
-    map::MappedVector,
     stats::{
         self,
         Stat, //
     },
+    way::{
+        self,
+        Exclusion,
+        Facts,
+        Remote, //
+    },
 };
-use core::marker::PhantomData;
 use kernel::{
     bindings,
-    cpu::{
-        hotplug::CpusReadGuard,
-        nr_cpu_ids,
-        CpuId, //
+    cpu::CpuId,
+    exclude::{
+        self,
+        Busy,
+        Caller,
+        Section, //
     },
-    cpumask::Cpumask,
-    migrate::Moved,
-    nospec::array_index_nospec,
-    preempt::PreemptDisabled,
+    migrate::move_current_to,
     prelude::*,
-    stop_machine::stop_one_cpu,
-    types::NotThreadSafe, //
+    processor::cpu_relax, //
 };
 
-/// How often a caller tries to go to the CPU, if its mask changes meanwhile.
-const RETRIES: usize = 8;
+/// How often a caller goes to a CPU, if others move it away before its vector ran.
+const MOVES: usize = 8;
 
-kernel::sync::global_lock! {
-    // SAFETY: `init()` initializes it before any call can use it.
-    unsafe(uninit) static OFFLINE: Mutex<()> = ();
+/// A CPU that the caller may name.
+pub(crate) struct Target<'a> {
+    caller: &'a Caller,
+    cpu: CpuId,
+    /// How often the caller may still go there.
+    moves: usize,
+    moved: bool,
 }
 
-/// Prepares this file for calls.
-///
-/// # Safety
-///
-/// Must be called once, before anything runs in user mode.
-pub(crate) unsafe fn init() {
-    // SAFETY: By the safety requirements.
-    unsafe { OFFLINE.init() };
+/// How a section fared.
+pub(crate) enum Reached<T> {
+    /// It ran, and returned this.
+    Ran(T, Exclusion),
+    /// It did not run: the CPU runs a task of another process, so that it would not reach the
+    /// caller's memory.
+    Foreign,
+    /// It did not run: the caller has to [go there](Target::go), and should hold nothing meanwhile.
+    Move,
 }
 
-/// Proof that nothing of user space runs on the CPU, nor another vector for it.
-///
-/// Nothing may sleep or fault while it exists.
-pub(crate) struct Exclusive<'a>(PhantomData<&'a ()>, NotThreadSafe);
-
-impl<'a> Exclusive<'a> {
-    /// If this is `cpu`.
-    #[inline]
-    fn here(_: &'a PreemptDisabled, cpu: CpuId) -> Option<Self> {
-        (CpuId::current() == cpu).then_some(Self(PhantomData, NotThreadSafe))
-    }
-
-    /// Where this is called by `stop_one_cpu()` for the CPU.
+impl<'a> Target<'a> {
+    /// The CPU that has `number`.
     ///
-    /// # Safety
+    /// # Errors
     ///
-    /// It must be.
-    #[inline]
-    unsafe fn in_stopper() -> Self {
-        Self(PhantomData, NotThreadSafe)
-    }
+    /// `ENXIO` if there is none, or the caller may not name it; `ENOMEM`.
+    pub(crate) fn new(caller: &'a Caller, number: c_int) -> Result<Self> {
+        let (cpu, in_mask) = exclude::permitted(number)?;
 
-    /// If `cpu` is offline.
-    fn offline(cpus: &'a CpusReadGuard, _: &'a OfflineGuard, cpu: CpuId) -> Option<Self> {
-        (!cpus.is_online(cpu)).then_some(Self(PhantomData, NotThreadSafe))
-    }
-}
-
-type OfflineGuard = kernel::sync::GlobalGuard<OFFLINE>;
-
-/// The possible CPU that has `number`.
-///
-/// # Errors
-///
-/// `EINVAL` if there is none.
-#[inline]
-pub(crate) fn possible(number: c_int) -> Result<CpuId> {
-    let cpu = CpuId::from_i32(number).ok_or(EINVAL)?;
-    let number = array_index_nospec(cpu.as_u32() as usize, nr_cpu_ids() as usize);
-    let cpu = CpuId::from_u32(number as u32).ok_or(EINVAL)?;
-
-    Cpumask::possible().test(cpu).then_some(cpu).ok_or(EINVAL)
-}
-
-/// Whether the current task may run on `cpu`, were it online.
-///
-/// Others can change that at any time.
-#[inline]
-pub(crate) fn allowed(cpu: CpuId) -> bool {
-    // SAFETY: The pointer is to a mask that stays: that of the task, or of a single CPU.
-    let mask =
-        unsafe { Cpumask::from_raw((&raw const (*current!().as_ptr()).cpus_ptr).read_volatile()) };
-
-    mask.test(cpu)
-}
-
-/// Runs `vector` on `cpu`. May sleep.
-///
-/// Returns what [`exec::run`] does.
-///
-/// # Errors
-///
-/// `EINVAL` if the task must not run there (any more), `EAGAIN` if it could not go there again and again.
-#[inline]
-pub(crate) fn run_on(cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
-    if let Some(stopped_at) = run_here(cpu, vector) {
-        stats::add(Stat::Local, 1);
-        return Ok(stopped_at);
-    }
-    run_elsewhere(cpu, vector)
-}
-
-/// If this is `cpu`.
-#[inline]
-fn run_here(cpu: CpuId, vector: MappedVector<'_>) -> Option<c_int> {
-    let here = PreemptDisabled::new();
-    let exclusive = Exclusive::here(&here, cpu)?;
-
-    Some(stats::time_section(|| exec::run(&exclusive, vector)))
-}
-
-#[inline(never)]
-fn run_elsewhere(cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
-    let cpus = CpusReadGuard::new();
-
-    if !cpus.is_online(cpu) {
-        return run_offline(&cpus, cpu, vector);
-    }
-    // SAFETY: An integer that is written at once.
-    match unsafe { (&raw const bindings::cpu_opv_remote).read_volatile() } {
-        bindings::cpu_opv_remote_CPU_OPV_MIGRATE => migrate_and_run(&cpus, cpu, vector),
-        _ => stop_and_run(&cpus, cpu, vector),
-    }
-}
-
-/// Has the stopper thread of `cpu` run the vector.
-fn stop_and_run(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
-    let stopped_at = stop_one_cpu(cpus, cpu, &|| {
-        stats::time_section(|| {
-            // SAFETY: This is called by it.
-            let exclusive = unsafe { Exclusive::in_stopper() };
-
-            exec::run(&exclusive, vector)
+        Ok(Self {
+            caller,
+            cpu,
+            moves: if in_mask { MOVES } else { 0 },
+            moved: false,
         })
-    })
-    .ok_or(EAGAIN)?;
+    }
 
-    stats::add(Stat::Stopped, 1);
-    Ok(stopped_at)
-}
+    /// Whether the caller may go there (again).
+    pub(crate) fn may_move(&self) -> bool {
+        self.moves > 0
+    }
 
-/// Moves the current task to `cpu`, where it waits for its turn, and runs the vector there.
-fn migrate_and_run(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
-    for _ in 0..RETRIES {
-        match Moved::to(cpu, cpus) {
-            Ok(_moved) => {
-                let stopped_at = run_here(cpu, vector).ok_or(EAGAIN)?;
-
-                stats::add(Stat::Migrated, 1);
-                return Ok(stopped_at);
+    /// Runs `section`, `needs_memory` of the caller, on the CPU or for it. Does not sleep but to let
+    /// others run.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `EINTR`
+    /// if it was killed.
+    pub(crate) fn run<S: Section>(
+        &self,
+        section: &S,
+        needs_memory: bool,
+    ) -> Result<Reached<S::Output>> {
+        loop {
+            let number = self.cpu.as_u32() as c_int;
+            if let Some(output) = exclude::here(self.caller, number, section) {
+                let exclusion = if self.moved {
+                    Exclusion::Migrate
+                } else {
+                    Exclusion::Local
+                };
+                return Ok(Reached::Ran(output, exclusion));
             }
-            Err(e) if e == EAGAIN => stats::add(Stat::Retries, 1),
-            Err(e) => return Err(e),
+            match exclude::locked(self.caller, self.cpu, section) {
+                Ok(output) => return Ok(Reached::Ran(output, Exclusion::Locked)),
+                Err(Busy::Again) => {}
+                Err(Busy::Occupied(occupant)) => {
+                    let exclusion = way::exclusion(Facts {
+                        occupant,
+                        remote: remote(),
+                        may_move: self.may_move(),
+                    });
+                    match exclusion {
+                        Ok(Exclusion::Migrate) => return Ok(Reached::Move),
+                        Ok(_) if needs_memory && !occupant.same_mm() => {
+                            return Ok(Reached::Foreign)
+                        }
+                        Ok(_) => {
+                            let result = exclude::interrupt(self.caller, self.cpu, section);
+                            if let Ok(output) = result {
+                                return Ok(Reached::Ran(output, Exclusion::Interrupt));
+                            }
+                        }
+                        Err(_) if self.moved => return Err(EAGAIN),
+                        Err(e) => {
+                            stats::add(Stat::Refused, 1);
+                            return Err(e);
+                        }
+                    }
+                }
+            }
+            pause()?;
         }
     }
-    Err(EAGAIN)
+
+    /// Goes to the CPU, and waits for a turn there. Sleeps.
+    pub(crate) fn go(&mut self) -> Result {
+        if killed() {
+            return Err(EINTR);
+        }
+        self.moves = self.moves.saturating_sub(1);
+        match move_current_to(self.cpu) {
+            Ok(()) => self.moved = true,
+            Err(e) if e == EAGAIN => {}
+            // The mask has changed.
+            Err(_) => self.moves = 0,
+        }
+        Ok(())
+    }
 }
 
-/// Runs the vector where the task is, since nothing can run on `cpu`.
-fn run_offline(cpus: &CpusReadGuard, cpu: CpuId, vector: MappedVector<'_>) -> Result<c_int> {
-    let only = OFFLINE.lock();
-    let exclusive = Exclusive::offline(cpus, &only, cpu).ok_or(EAGAIN)?;
+fn remote() -> Remote {
+    // SAFETY: An integer that is written at once.
+    match unsafe { (&raw const bindings::cpu_opv_remote).read_volatile() } {
+        bindings::cpu_opv_remote_CPU_OPV_MIGRATE => Remote::Migrate,
+        _ => Remote::Interrupt,
+    }
+}
 
-    stats::add(Stat::Offline, 1);
-    Ok(exec::run(&exclusive, vector))
+/// Whether the current task is being killed.
+pub(crate) fn killed() -> bool {
+    // SAFETY: The current task is valid.
+    unsafe { bindings::fatal_signal_pending(current!().as_ptr()) != 0 }
+}
+
+/// Between two tries, with nothing held: lets others run.
+fn pause() -> Result {
+    if killed() {
+        return Err(EINTR);
+    }
+    stats::add(Stat::Retries, 1);
+    cpu_relax();
+    // SAFETY: The task can sleep.
+    unsafe { bindings::cond_resched() };
+    Ok(())
 }

@@ -7,34 +7,43 @@
 //! sequences: it excludes them, reaches the data of other CPUs and of those that are offline, and
 //! always comes to an end, under a debugger too.
 //!
-//! A call goes through these steps, each of which needs what the one before made, and is undone when
-//! that is dropped:
+//! [`read`] reads the vector, once, and [`op`] checks it. Then [`run`] takes it through the cheapest
+//! way that there is, chosen by [`way`]:
 //!
-//! 1. [`read`] reads the vector, once, and [`op`] checks it.
-//! 2. [`plan`] notes where its operands lie, and in which pages: a [`plan::Plan`].
-//! 3. [`pages`] pins them, and nothing is held while that sleeps: [`pages::Pinned`].
-//! 4. [`map`] gives every operand an address in the kernel, with a permit from [`budget`] if that
-//!    takes address space: a [`map::MappedVector`].
-//! 5. [`cpu`] reaches the CPU: [`cpu::Exclusive`]. Nothing may sleep or fault any more.
-//! 6. [`exec`] runs the operations.
+//! * [`in_place`]: on user memory itself, if it has at most one store, of a word, at the end.
+//! * [`pinned`]: on pinned pages, by these steps, each of which needs what the one before made, and is
+//!   undone when that is dropped:
+//!
+//!   1. [`plan`] notes where operands lie, and in which pages: a [`plan::Plan`].
+//!   2. [`pages`] pins them: [`pages::Pinned`].
+//!   3. [`map`] gives every operand an address in the kernel, those that cross pages a contiguous one
+//!      if there is a permit from [`budget`]: a [`map::MappedVector`].
+//!   4. [`exec`] runs the operations, in [`segments`] where operands are not contiguous.
+//!
+//! Both need the CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`], or by going there.
+//! What runs then neither sleeps nor waits for a page.
 //!
 //! C header: [`include/uapi/linux/cpu_opv.h`](srctree/include/uapi/linux/cpu_opv.h)
 
 mod abi;
 mod array_vec;
 mod budget;
-mod copy;
 mod cpu;
 #[cfg(CONFIG_CPU_OPV_STATS)]
 mod debugfs;
 mod exec;
+mod in_place;
 mod map;
 mod op;
 mod pages;
+mod pinned;
 mod plan;
 mod read;
+mod run;
+mod segments;
 mod stats;
 mod syscall;
 #[cfg(CONFIG_CPU_OPV_KUNIT_TEST)]
 mod tests;
 mod trace;
+mod way;

@@ -2,12 +2,9 @@
 
 //! Running a vector.
 //!
-//! Needs an [`Exclusive`], and that nothing here can fault, sleep or fail: all of it was made sure
-//! before.
+//! Nothing here sleeps or faults: all of it was made sure before. Only hardware can fail.
 
 use crate::{
-    copy,
-    cpu::Exclusive,
     map::{
         Mapped,
         MappedVector, //
@@ -17,18 +14,27 @@ use crate::{
         Update,
         Width, //
     },
+    segments::segments,
 };
 use kernel::{
-    bindings,
+    exclude::Excluded,
     ffi::c_int,
+    mm::mc::{
+        self,
+        Poisoned, //
+    },
     sync::barrier, //
 };
 
 /// Runs `vector`, in order.
 ///
 /// Returns 0, or the number, from 1, of the comparison that stopped it.
+///
+/// # Errors
+///
+/// [`Poisoned`]: the vector ends where it met bad memory.
 #[inline]
-pub(crate) fn run(_: &Exclusive<'_>, vector: MappedVector<'_>) -> c_int {
+pub(crate) fn run(_: &Excluded, vector: MappedVector<'_>) -> Result<c_int, Poisoned> {
     let mut ops = vector.ops().iter();
     let mut operands = vector.operands().iter().copied();
     // By the invariants of `MappedVector` there are as many as are needed.
@@ -40,123 +46,104 @@ pub(crate) fn run(_: &Exclusive<'_>, vector: MappedVector<'_>) -> c_int {
                 let (Some(a), Some(b)) = (next(), next()) else {
                     break;
                 };
-                if self::equal(a, b, len) != equal {
-                    return (vector.ops().len() - ops.len()) as c_int;
+                if self::equal(a, b, len)? != equal {
+                    return Ok((vector.ops().len() - ops.len()) as c_int);
                 }
             }
             Op::Copy { len, backward } => {
                 let (Some(dst), Some(src)) = (next(), next()) else {
                     break;
                 };
-                copy(dst, src, len, backward);
+                copy(dst, src, len, backward)?;
             }
             Op::Update { update, width, arg } => {
                 let Some(p) = next() else {
                     break;
                 };
-                self::update(p, width, update, arg);
+                self::update(p, width, update, arg)?;
             }
             Op::Barrier => barrier::smp_mb(barrier::Full),
         }
     }
-    0
+    Ok(0)
 }
 
 /// The width, if both operands are words.
 #[inline]
-fn words(a: Mapped<'_>, b: Mapped<'_>, len: usize) -> Option<Width> {
+fn words(a: Mapped, b: Mapped, len: usize) -> Option<Width> {
     Width::new(len)
         .filter(|width| width.aligned(a.as_ptr().addr()) && width.aligned(b.as_ptr().addr()))
 }
 
 #[inline]
-fn equal(a: Mapped<'_>, b: Mapped<'_>, len: usize) -> bool {
+fn equal(a: Mapped, b: Mapped, len: usize) -> Result<bool, Poisoned> {
     if let Some(width) = words(a, b, len) {
-        load(a, width) == load(b, width)
-    } else {
-        // SAFETY: By the invariants of `Mapped`, both have `len` bytes.
-        unsafe { bindings::memcmp(a.as_ptr().cast(), b.as_ptr().cast(), len) == 0 }
+        return Ok(load(a, width)? == load(b, width)?);
     }
+    for (start, end) in segments(len, a.contiguous(), b.contiguous(), false) {
+        // SAFETY: By the invariants of `MappedVector`, both have these bytes, which are contiguous.
+        if !unsafe { mc::equal(a.at(start), b.at(start), end - start)? } {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[inline]
-fn copy(dst: Mapped<'_>, src: Mapped<'_>, len: usize, backward: bool) {
+fn copy(dst: Mapped, src: Mapped, len: usize, backward: bool) -> Result<(), Poisoned> {
     if let Some(width) = words(dst, src, len) {
-        return store(dst, width, load(src, width));
+        return store(dst, width, load(src, width)?);
     }
-    let (dst, src) = (dst.as_ptr(), src.as_ptr());
-    if backward {
-        // SAFETY: By the invariants of `Mapped`, both have `len` bytes, and `dst` may be written.
-        unsafe { copy::backward(dst, src, len) }
-    } else {
-        // SAFETY: As above.
-        unsafe { copy::forward(dst, src, len) }
+    for (start, end) in segments(len, dst.contiguous(), src.contiguous(), backward) {
+        let (dst, src) = (dst.at(start), src.at(start));
+
+        // SAFETY: By the invariants of `MappedVector`, both have these bytes, which are contiguous, and
+        // `dst` may be written.
+        unsafe {
+            if backward {
+                mc::copy_backward(dst, src, end - start)?;
+            } else {
+                mc::copy_forward(dst, src, end - start)?;
+            }
+        }
     }
+    Ok(())
 }
 
+/// Programs count in words of 8 bytes.
 #[inline]
-fn update(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
-    // What programs count in.
-    if width == Width::W8 {
-        update_word(p, Width::W8, update, arg);
-    } else {
-        update_narrow(p, width, update, arg);
-    }
-}
-
-#[inline(never)]
-fn update_narrow(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
-    match width {
-        Width::W1 => update_word(p, Width::W1, update, arg),
-        Width::W2 => update_word(p, Width::W2, update, arg),
-        _ => update_word(p, Width::W4, update, arg),
-    }
-}
-
-#[inline(always)]
-fn update_word(p: Mapped<'_>, width: Width, update: Update, arg: u64) {
-    let old = load(p, width);
-    let new = match update {
-        Update::Add => old.wrapping_add(arg),
-        Update::Or => old | arg,
-        Update::And => old & arg,
-        Update::Xor => old ^ arg,
-        Update::Shl => old.wrapping_shl(arg as u32),
-        Update::Shr => old.wrapping_shr(arg as u32),
-    };
-
-    store(p, width, new);
+fn update(p: Mapped, width: Width, update: Update, arg: u64) -> Result<(), Poisoned> {
+    store(p, width, update.of(load(p, width)?, arg))
 }
 
 /// Loads an aligned word at once.
 #[inline]
-fn load(p: Mapped<'_>, width: Width) -> u64 {
+fn load(p: Mapped, width: Width) -> Result<u64, Poisoned> {
     let p = p.as_ptr();
 
-    // SAFETY: By the invariants of `Mapped` the word is there; callers have checked its alignment.
+    // SAFETY: By the invariants of `MappedVector` the word is there; an aligned one is contiguous.
     unsafe {
-        match width {
-            Width::W1 => p.read_volatile().into(),
-            Width::W2 => p.cast::<u16>().read_volatile().into(),
-            Width::W4 => p.cast::<u32>().read_volatile().into(),
-            _ => p.cast::<u64>().read_volatile(),
-        }
+        Ok(match width {
+            Width::W8 => mc::load_u64(p)?,
+            Width::W4 => mc::load_u32(p)?.into(),
+            Width::W2 => mc::load_u16(p)?.into(),
+            _ => mc::load_u8(p)?.into(),
+        })
     }
 }
 
 /// Stores the low bytes of `value` as an aligned word, at once.
 #[inline]
-fn store(p: Mapped<'_>, width: Width, value: u64) {
+fn store(p: Mapped, width: Width, value: u64) -> Result<(), Poisoned> {
     let p = p.as_ptr();
 
-    // SAFETY: By the invariants of `Mapped` the word is there and may be written; callers have
-    // checked its alignment.
+    // SAFETY: As in `load()`; the word may be written.
     unsafe {
         match width {
-            Width::W1 => p.write_volatile(value as u8),
-            Width::W2 => p.cast::<u16>().write_volatile(value as u16),
-            Width::W4 => p.cast::<u32>().write_volatile(value as u32),
-            _ => p.cast::<u64>().write_volatile(value),
+            Width::W8 => mc::store_u64(p, value),
+            Width::W4 => mc::store_u32(p, value as u32),
+            Width::W2 => mc::store_u16(p, value as u16),
+            _ => mc::store_u8(p, value as u8),
         }
     }
 }

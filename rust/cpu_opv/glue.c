@@ -21,21 +21,17 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "cpu_opv."
 
-#define MAX_VMAP_DEFAULT	64
-
-SYSCALL_DEFINE4(cpu_opv, struct cpu_op __user *, vec, int, cnt, int, cpu, int, flags)
+SYSCALL_DEFINE4(cpu_opv, struct cpu_op __user *, vec, int, cnt, int, cpu,
+		unsigned int, flags)
 {
 	return rust_cpu_opv(vec, cnt, cpu, flags);
 }
 
-bool cpu_opv_force_vmap __ro_after_init;
-module_param_named(force_vmap, cpu_opv_force_vmap, bool, 0444);
-
-unsigned int cpu_opv_remote __read_mostly = CPU_OPV_STOP;
+unsigned int cpu_opv_remote __read_mostly = CPU_OPV_INTERRUPT;
 
 static const char * const remote_names[] = {
+	[CPU_OPV_INTERRUPT]	= "interrupt",
 	[CPU_OPV_MIGRATE]	= "migrate",
-	[CPU_OPV_STOP]		= "stop",
 };
 
 static int set_remote(const char *name)
@@ -76,8 +72,8 @@ static int sysctl_remote(const struct ctl_table *table, int write, void *buffer,
 	return set_remote(name);
 }
 
-DEFINE_SEMAPHORE(cpu_opv_vmap_sem, MAX_VMAP_DEFAULT);
-static int max_vmap = MAX_VMAP_DEFAULT;
+DEFINE_SEMAPHORE(cpu_opv_vmap_sem, 0);
+static int max_vmap;
 static int max_vmap_max = 4096;
 
 static int sysctl_max_vmap(const struct ctl_table *table, int write, void *buffer, size_t *lenp,
@@ -107,7 +103,7 @@ static const struct ctl_table cpu_opv_sysctls[] = {
 		.maxlen		= sizeof(int),
 		.mode		= 0644,
 		.proc_handler	= sysctl_max_vmap,
-		.extra1		= SYSCTL_ONE,
+		.extra1		= SYSCTL_ZERO,
 		.extra2		= &max_vmap_max,
 	},
 	{
@@ -116,14 +112,6 @@ static const struct ctl_table cpu_opv_sysctls[] = {
 		.proc_handler	= sysctl_remote,
 	},
 };
-
-/* Before the first helper of user mode. */
-static int __init cpu_opv_early_init(void)
-{
-	rust_cpu_opv_init();
-	return 0;
-}
-early_initcall(cpu_opv_early_init);
 
 static int __init cpu_opv_init(void)
 {

@@ -9,24 +9,22 @@
 #include <linux/types.h>
 
 /**
- * enum cpu_opv_remote - How to reach a CPU that the caller is not on
+ * enum cpu_opv_remote - What to do where a CPU runs a user task
+ * @CPU_OPV_INTERRUPT:	Interrupt it
  * @CPU_OPV_MIGRATE:	The caller moves there and waits for its turn
- * @CPU_OPV_STOP:	The stopper thread of the CPU runs the vector
  */
 enum cpu_opv_remote {
+	CPU_OPV_INTERRUPT,
 	CPU_OPV_MIGRATE,
-	CPU_OPV_STOP,
 };
 
 /* Defined in C */
 extern unsigned int cpu_opv_remote;
-extern bool cpu_opv_force_vmap;
 extern struct semaphore cpu_opv_vmap_sem;
 
 /* Defined in Rust */
-long rust_cpu_opv(void __user *vec, int cnt, int cpu, int flags);
+long rust_cpu_opv(void __user *vec, int cnt, int cpu, unsigned int flags);
 void rust_cpu_opv_set_max_vmap(int old, int new);
-void rust_cpu_opv_init(void);
 int rust_cpu_opv_init_debugfs(void);
 
 #endif /* _CPU_OPV_GLUE_H */

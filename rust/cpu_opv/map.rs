@@ -2,8 +2,9 @@
 
 //! Operands at addresses of the kernel.
 //!
-//! An operand in one page is where the kernel has that page mapped anyway. One that crosses pages
-//! needs a contiguous mapping: all of these come together in one, under a permit.
+//! They are where the kernel has their pages mapped anyway. Those that cross pages have a second
+//! page somewhere else, or all of these come together in one contiguous mapping, if there is a
+//! permit for that.
 
 use crate::{
     abi::{
@@ -14,91 +15,116 @@ use crate::{
     budget::Permit,
     op::Op,
     pages::Pinned,
-    plan::{
-        Operand,
-        PagesOf, //
-    },
+    plan::Operand,
     stats::{
         self,
         Stat, //
     },
+    way::{
+        self,
+        Operands, //
+    },
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 use kernel::{
-    bindings,
-    mm::vmap::VmapRam,
-    page::PAGE_SIZE,
+    mm::{
+        mc::{
+            self,
+            Poisoned, //
+        },
+        vmap::VmapRam, //
+    },
+    page::{
+        PAGE_MASK,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 
-/// An operand at an address of the kernel.
-///
-/// # Invariants
-///
-/// All bytes of the operand are mapped there, at the same distance from a page boundary as in user
-/// memory, in pages that are pinned for the access of the operation, for `'p`. Others may access
-/// them at the same time. An operand of no bytes is nowhere.
+/// The address of an operand in the kernel, at the same distance from a page boundary as in user
+/// memory: `start`, and `rest` from its second page on, if that is somewhere else. An operand of no
+/// bytes is nowhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Mapped<'p>(NonNull<u8>, PhantomData<&'p Pinned<'p>>);
+pub(crate) struct Mapped {
+    start: NonNull<u8>,
+    rest: Option<NonNull<u8>>,
+}
 
-// SAFETY: The mapping is there for all tasks and CPUs.
-unsafe impl Send for Mapped<'_> {}
-
-// SAFETY: As above.
-unsafe impl Sync for Mapped<'_> {}
-
-impl Mapped<'_> {
+impl Mapped {
     /// An operand of no bytes.
-    // INVARIANT: Allowed for such.
-    const NOWHERE: Self = Self(NonNull::dangling(), PhantomData);
+    const NOWHERE: Self = Self::new(NonNull::dangling(), None);
 
-    /// An operand at `ptr`.
-    ///
-    /// # Safety
-    ///
-    /// The type invariant has to hold.
+    /// An operand at `start`, and at `rest` from its second page on.
     #[inline]
-    pub(crate) unsafe fn new(ptr: NonNull<u8>) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self(ptr, PhantomData)
+    pub(crate) const fn new(start: NonNull<u8>, rest: Option<NonNull<u8>>) -> Self {
+        Self { start, rest }
     }
 
+    /// Its first byte.
     #[inline]
     pub(crate) fn as_ptr(self) -> *mut u8 {
-        self.0.as_ptr()
+        self.start.as_ptr()
+    }
+
+    /// How many bytes are contiguous from the start on; maybe more than it has.
+    #[inline]
+    pub(crate) fn contiguous(self) -> usize {
+        if self.rest.is_some() {
+            PAGE_SIZE - (self.start.addr().get() & !PAGE_MASK)
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// Its byte number `n`.
+    #[inline]
+    pub(crate) fn at(self, n: usize) -> *mut u8 {
+        match self.rest {
+            Some(rest) if n >= self.contiguous() => {
+                rest.as_ptr().wrapping_add(n - self.contiguous())
+            }
+            _ => self.as_ptr().wrapping_add(n),
+        }
     }
 
     /// Has the CPU load the operand, of `len` bytes, into its caches, so that the section with
-    /// preemption off does not wait for memory. Of words, that is their first byte.
+    /// interrupts off does not wait for memory. Of words, that is their first byte.
+    ///
+    /// # Safety
+    ///
+    /// It must be mapped there.
+    ///
+    /// # Errors
+    ///
+    /// [`Poisoned`], before anything has happened.
     #[inline(always)]
-    fn touch(self, len: u16) {
+    unsafe fn touch(self, len: u16) -> Result<(), Poisoned> {
         const LINE: u16 = 64;
         const WORD: u16 = 8;
 
         #[inline(never)]
-        fn touch_rest(operand: Mapped<'_>, len: u16) {
+        unsafe fn touch_rest(operand: Mapped, len: u16) -> Result<(), Poisoned> {
             let mut at = len - 1;
 
             loop {
-                // SAFETY: By the type invariant the byte is there.
-                unsafe { operand.as_ptr().add(at.into()).read_volatile() };
+                // SAFETY: By the safety requirements of `touch()`.
+                unsafe { mc::load_u8(operand.at(at.into()))? };
                 if at < LINE {
-                    break;
+                    return Ok(());
                 }
                 at -= LINE;
             }
         }
 
         if len > 0 {
-            // SAFETY: As above.
-            unsafe { self.as_ptr().read_volatile() };
+            // SAFETY: By the safety requirements.
+            unsafe { mc::load_u8(self.as_ptr())? };
         }
         if len > WORD {
-            touch_rest(self, len);
+            // SAFETY: As above.
+            unsafe { touch_rest(self, len)? };
         }
+        Ok(())
     }
 }
 
@@ -106,29 +132,29 @@ impl Mapped<'_> {
 ///
 /// # Invariants
 ///
-/// `operands` are those of `ops`, in order: as many as each has, of the length that it says, and
-/// aligned if it says so.
+/// `operands` are those of `ops`, in order: as many as each has, aligned if it says so. All bytes of
+/// each, of the length that the operation says, are mapped where [`Mapped`] says, in pages that are
+/// pinned for the access of the operation, for `'p`. Others may access them at the same time.
 #[derive(Clone, Copy)]
 pub(crate) struct MappedVector<'p> {
     ops: &'p [Op],
-    operands: &'p [Mapped<'p>],
+    operands: &'p [Mapped],
 }
 
-impl<'p> MappedVector<'p> {
-    /// No operations.
-    // INVARIANT: None of either.
-    pub(crate) const EMPTY: Self = Self {
-        ops: &[],
-        operands: &[],
-    };
+// SAFETY: The mapping is there for all tasks and CPUs.
+unsafe impl Send for MappedVector<'_> {}
 
+// SAFETY: As above.
+unsafe impl Sync for MappedVector<'_> {}
+
+impl<'p> MappedVector<'p> {
     /// `ops` on `operands`.
     ///
     /// # Safety
     ///
     /// The type invariant has to hold.
     #[inline]
-    pub(crate) unsafe fn new(ops: &'p [Op], operands: &'p [Mapped<'p>]) -> Self {
+    pub(crate) unsafe fn new(ops: &'p [Op], operands: &'p [Mapped]) -> Self {
         // INVARIANT: By the safety requirements.
         Self { ops, operands }
     }
@@ -139,134 +165,138 @@ impl<'p> MappedVector<'p> {
     }
 
     #[inline]
-    pub(crate) fn operands(&self) -> &'p [Mapped<'p>] {
+    pub(crate) fn operands(&self) -> &'p [Mapped] {
         self.operands
     }
 }
 
+/// Room for the operands of a vector.
+pub(crate) type MappedOperands = ArrayVec<Mapped, OPERANDS_MAX>;
+
 /// Where the operands of a vector are mapped.
 pub(crate) struct Mapping<'p> {
     pinned: Pinned<'p>,
-    /// If there are operands that need it.
+    /// Of those that cross pages.
     contiguous: Option<Contiguous<'p>>,
 }
 
 impl<'p> Mapping<'p> {
-    /// Maps the operands of the pinned pages that cross pages, or all of them if `force_vmap` is
-    /// set. May sleep; a fatal signal ends that.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EINTR` if the task was killed.
+    /// Maps the operands of the pinned pages that cross pages, if there is a permit and memory for
+    /// that. May sleep.
     #[inline]
-    pub(crate) fn new(pinned: Pinned<'p>) -> Result<Self> {
-        // SAFETY: Never written after boot.
-        let all = unsafe { bindings::cpu_opv_force_vmap };
-        let contiguous = if pinned.plan().crossing() || all {
-            Contiguous::new(pinned, all)?
+    pub(crate) fn new(pinned: Pinned<'p>) -> Self {
+        let contiguous = if pinned.plan().crossing() {
+            Contiguous::new(pinned)
         } else {
             None
         };
 
-        Ok(Self { pinned, contiguous })
+        Self { pinned, contiguous }
+    }
+
+    /// The pages that are mapped.
+    #[inline]
+    pub(crate) fn pages(&self) -> Pinned<'p> {
+        self.pinned
+    }
+
+    /// How operands are reached.
+    #[inline]
+    pub(crate) fn operands(&self) -> Operands {
+        let crossing = self.pinned.plan().crossing();
+
+        way::operands(false, false, crossing, self.contiguous.is_some())
     }
 
     /// Puts the addresses of all operands to `room`, and loads them into the caches.
     ///
     /// # Errors
     ///
-    /// `EFAULT` if one is not mapped, which cannot be.
+    /// `EFAULT` if the memory is poisoned.
     #[inline]
-    pub(crate) fn resolve(&'p self, room: &'p mut MappedOperands<'p>) -> Result<MappedVector<'p>> {
+    pub(crate) fn resolve<'m>(
+        &'m self,
+        room: &'m mut MappedOperands,
+    ) -> Result<MappedVector<'m>> {
         let plan = self.pinned.plan();
         let mut pages = 0;
 
         room.set_map(plan.operands(), |operand| {
-            self.find(operand, &mut pages).ok_or(EFAULT)
+            let mapped = self.find(operand, &mut pages).ok_or(EFAULT)?;
+
+            // SAFETY: It is mapped while `self` is borrowed.
+            unsafe { mapped.touch(operand.len)? };
+            Ok(mapped)
         })?;
-        // SAFETY: By the invariants of the plan, and each is where `find()` says.
+        // SAFETY: By the invariants of the plan, and each is mapped where `find()` says while `self` is
+        // borrowed.
         Ok(unsafe { MappedVector::new(plan.ops(), room) })
     }
 
     /// The address of an operand; those before it took the first `pages` of the contiguous mapping.
+    /// `None` if it is not mapped, which cannot be.
     #[inline(always)]
-    fn find(&self, operand: &Operand, pages: &mut usize) -> Option<Mapped<'_>> {
+    fn find(&self, operand: &Operand, pages: &mut usize) -> Option<Mapped> {
         if operand.len == 0 {
             return Some(Mapped::NOWHERE);
         }
-        let start = match &self.contiguous {
-            Some(contiguous) if operand.pages.crosses() || contiguous.all => {
-                contiguous.take(operand.pages, pages)?
-            }
-            // Without such a mapping, none crosses pages.
-            _ => self.pinned.address(operand.pages.first)?,
+        let mut rest = None;
+        let start = if !operand.pages.crosses() {
+            self.pinned.address(operand.pages.first)?
+        } else if let Some(contiguous) = &self.contiguous {
+            contiguous.take(pages)?
+        } else {
+            rest = Some(NonNull::new(self.pinned.address(operand.pages.last)?)?);
+            self.pinned.address(operand.pages.first)?
         };
-        let ptr = NonNull::new(start.wrapping_add(operand.offset.into()))?;
+        let start = NonNull::new(start.wrapping_add(operand.offset.into()))?;
 
-        // SAFETY: The page or the pages of the operand are mapped from `start` on, for as long as
-        // `self` is borrowed.
-        let mapped = unsafe { Mapped::new(ptr) };
-        mapped.touch(operand.len);
-        Some(mapped)
+        Some(Mapped::new(start, rest))
     }
 }
 
-/// Room for the operands of a vector.
-pub(crate) type MappedOperands<'p> = ArrayVec<Mapped<'p>, OPERANDS_MAX>;
-
-/// Pages of operands, mapped one after the other.
+/// The pages of operands that cross pages, mapped one after the other.
 struct Contiguous<'p> {
     map: VmapRam<'p>,
     pages: usize,
-    operands: usize,
-    /// Of all operands, not only those that cross pages.
-    all: bool,
     // Dropped after the mapping.
     _permit: Permit,
 }
 
 impl<'p> Contiguous<'p> {
-    /// Maps operands that cross pages, or all of them; `None` if there are none.
+    /// Maps operands that cross pages.
     #[inline(never)]
-    fn new(pinned: Pinned<'p>, all: bool) -> Result<Option<Self>> {
-        let needs = |operand: &&Operand| operand.len > 0 && (operand.pages.crosses() || all);
-        let operands = pinned.plan().operands().iter().filter(needs).count();
-        if operands == 0 {
-            return Ok(None);
-        }
-
+    fn new(pinned: Pinned<'p>) -> Option<Self> {
         let permit = Permit::get()?;
-        let mut by_number = KVec::with_capacity(PAGES_MAX, GFP_KERNEL)?;
+        let crossing = |operand: &&Operand| operand.pages.crosses();
+        let mut by_number = KVec::with_capacity(PAGES_MAX, GFP_KERNEL).ok()?;
         for page in pinned.pages() {
-            by_number.push(page.ok_or(EFAULT)?, GFP_KERNEL)?;
+            by_number.push(page?, GFP_KERNEL).ok()?;
         }
-        let mut pages = KVec::with_capacity(PAGES_MAX, GFP_KERNEL)?;
-        for operand in pinned.plan().operands().iter().filter(needs) {
+        let mut pages = KVec::with_capacity(PAGES_MAX, GFP_KERNEL).ok()?;
+        for operand in pinned.plan().operands().iter().filter(crossing) {
             for number in operand.pages.numbers() {
-                let page = by_number.get(usize::from(number)).ok_or(EFAULT)?;
+                let page = by_number.get(usize::from(number))?;
 
-                pages.push(*page, GFP_KERNEL)?;
+                pages.push(*page, GFP_KERNEL).ok()?;
             }
         }
-        let map = VmapRam::new(&pages)?;
-        stats::add(Stat::Vmap, operands);
-        stats::add(Stat::VmapNow, operands);
-        Ok(Some(Self {
+        let map = VmapRam::new(&pages).ok()?;
+        stats::add(Stat::VmapNow, 1);
+        Some(Self {
             map,
             pages: pages.len(),
-            operands,
-            all,
             _permit: permit,
-        }))
+        })
     }
 
     /// The address of the pages of an operand, which come after the first `pages` that operands before
     /// it took.
     #[inline(never)]
-    fn take(&self, place: PagesOf, pages: &mut usize) -> Option<*mut u8> {
+    fn take(&self, pages: &mut usize) -> Option<*mut u8> {
         let start = *pages * PAGE_SIZE;
 
-        *pages += place.numbers().count();
+        *pages += 2;
         (*pages <= self.pages).then(|| self.map.as_ptr().wrapping_byte_add(start).cast())
     }
 }
@@ -274,6 +304,6 @@ impl<'p> Contiguous<'p> {
 impl Drop for Contiguous<'_> {
     #[inline]
     fn drop(&mut self) {
-        stats::sub(Stat::VmapNow, self.operands);
+        stats::sub(Stat::VmapNow, 1);
     }
 }

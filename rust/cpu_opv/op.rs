@@ -9,7 +9,10 @@ use crate::abi::{
     RawOp,
     DATA_LEN_MAX, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    uaccess::UserPtr, //
+};
 
 /// The bytes of an argument that come before byte `n`, as a mask.
 const fn first_bytes(n: usize) -> u64 {
@@ -34,6 +37,23 @@ pub(crate) struct User {
 }
 
 const _: () = assert!(DATA_LEN_MAX <= u16::MAX as usize);
+
+impl User {
+    /// Its address, without a tag.
+    #[inline(always)]
+    pub(crate) fn untagged(self) -> usize {
+        UserPtr::from_addr(self.addr).untagged().as_const_ptr() as usize
+    }
+
+    /// The error of the vector if the operand cannot be accessed because of `e`.
+    pub(crate) fn error(self, e: Error) -> Error {
+        if e == EFAULT && self.expect_fault {
+            EAGAIN
+        } else {
+            e
+        }
+    }
+}
 
 /// Bytes of a word.
 ///
@@ -81,6 +101,21 @@ pub(crate) enum Update {
     Shr = abi::RSHIFT as u8,
 }
 
+impl Update {
+    /// What becomes of `old`, in its low bytes.
+    #[inline(always)]
+    pub(crate) fn of(self, old: u64, arg: u64) -> u64 {
+        match self {
+            Self::Add => old.wrapping_add(arg),
+            Self::Or => old | arg,
+            Self::And => old & arg,
+            Self::Xor => old ^ arg,
+            Self::Shl => old.wrapping_shl(arg as u32),
+            Self::Shr => old.wrapping_shr(arg as u32),
+        }
+    }
+}
+
 /// An operation. Its operands are told apart from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -126,12 +161,19 @@ pub(crate) fn decode(raw: &RawOp, sink: &mut impl Sink) -> Result {
         abi::COMPARE_EQ | abi::COMPARE_NE | abi::MEMCPY => decode_two_operands(raw, sink),
         abi::ADD | abi::OR | abi::AND | abi::XOR => decode_arithmetic(raw, sink),
         abi::LSHIFT | abi::RSHIFT => decode_shift(raw, sink),
-        // None of its arguments counts.
-        //
-        // SAFETY: It has no operands.
-        abi::MB => unsafe { sink.push(Op::Barrier, []) },
+        abi::MB => decode_barrier(raw, sink),
         _ => Err(EINVAL),
     }
+}
+
+#[inline(always)]
+fn decode_barrier(raw: &RawOp, sink: &mut impl Sink) -> Result {
+    if raw.len != 0 || raw.args != [0; 3] {
+        return Err(EINVAL);
+    }
+
+    // SAFETY: It has no operands.
+    unsafe { sink.push(Op::Barrier, []) }
 }
 
 #[inline(always)]

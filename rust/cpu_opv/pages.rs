@@ -2,13 +2,18 @@
 
 //! The pages of a vector, pinned.
 //!
-//! Nothing is held meanwhile: a program can have its page faults wait for as long as it likes.
+//! A program can have its page faults wait for as long as it likes. So no page is pinned while
+//! another one is faulted in: all that are there are pinned at once, and if one was not, all are
+//! unpinned, each of them is faulted in, and it is tried again.
 //!
 //! What is pinned stays what the process sees. Pages to be written, and anonymous ones that are
 //! read, are exclusive to the process, and neither fork(2), migration, swapping nor KSM changes
-//! that while they are pinned. Others that are read in a writable private mapping are copied at
-//! once, before a thread on the target CPU does that by writing to them. So there is no need to
+//! that while they are pinned. Others that are read in a writable private mapping are copied
+//! before, lest a thread on the target CPU does that by writing to them. So there is no need to
 //! look again on the target CPU.
+//!
+//! Pages of files whose file system tracks dirty pages are not written: writeback and truncation
+//! would lose what comes by a pin.
 
 use crate::{
     abi::{
@@ -16,6 +21,7 @@ use crate::{
         PAGES_MAX, //
     },
     array_vec::ArrayVec,
+    cpu::killed,
     op::{
         self,
         Op,
@@ -27,6 +33,10 @@ use crate::{
         self,
         Stat, //
     },
+};
+use core::{
+    convert::Infallible,
+    mem::MaybeUninit, //
 };
 use kernel::{
     mm::{
@@ -41,27 +51,40 @@ use kernel::{
             VmaRef, //
         },
     },
-    page::{
-        PAGE_MASK,
-        PAGE_SIZE, //
-    },
-    prelude::*,
-    uaccess::UserPtr, //
+    page::PAGE_MASK,
+    prelude::*, //
 };
+use pin_init::uninit;
 
-/// Room for the pages of a vector: large, so it stays where it is.
+/// How often pages are pinned, if others take them away again meanwhile.
+const TRIES: usize = 16;
+
+/// Room for the pages of a vector.
 pub(crate) struct Room {
-    slots: [Slot; PAGES_MAX],
+    slots: MaybeUninit<[Slot; PAGES_MAX]>,
     addresses: ArrayVec<*mut u8, PAGES_MAX>,
 }
 
 impl Room {
-    #[inline(always)]
-    pub(crate) const fn new() -> Self {
-        Self {
-            slots: [const { Slot::uninit() }; PAGES_MAX],
-            addresses: ArrayVec::new(),
-        }
+    pub(crate) fn new() -> impl Init<Self> {
+        init!(Self {
+            slots <- uninit::<_, Infallible>(),
+            addresses <- ArrayVec::new(),
+        })
+    }
+}
+
+/// Why a vector does not run.
+pub(crate) struct Failed {
+    /// The operation that has the operand which is the reason, or the first one.
+    pub(crate) index: usize,
+    pub(crate) error: Error,
+}
+
+impl From<Error> for Failed {
+    /// A reason that is no operand.
+    fn from(error: Error) -> Self {
+        Self { index: 0, error }
     }
 }
 
@@ -76,10 +99,12 @@ pub(crate) struct Pages<'a> {
 
 impl<'a> Pages<'a> {
     /// The pages of `plan`, not pinned yet.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn new(plan: &'a Plan, room: &'a mut Room) -> Self {
+        // SAFETY: A `Slot` need not be initialized.
+        let slots = unsafe { room.slots.assume_init_mut() };
         let writes = plan.writes().iter().filter(|&&write| write).count();
-        let (written, read) = room.slots.split_at_mut(writes.min(PAGES_MAX));
+        let (written, read) = slots.split_at_mut(writes.min(PAGES_MAX));
 
         Self {
             plan,
@@ -89,25 +114,41 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Pins all of them. May sleep; a fatal signal ends that.
+    /// Pins all of them, those of `vector`, which the plan is for. May sleep, for as long as user space
+    /// likes, and holds none meanwhile; a fatal signal ends that.
     ///
     /// # Errors
     ///
-    /// `EFAULT` if a page cannot be accessed as the plan wants; `ENOMEM`; `EINTR`.
-    #[inline(always)]
-    pub(crate) fn pin(&mut self) -> Result<Pinned<'_>> {
+    /// `EFAULT` if an operand cannot be accessed, or is in memory that cannot be pinned, or `EAGAIN`
+    /// if it says so; `ENOMEM`; `EINTR`. `EAGAIN` if pages did not stay long enough again and again.
+    #[inline]
+    pub(crate) fn pin(&mut self, vector: &[RawOp]) -> Result<Pinned<'_>, Failed> {
+        for _ in 0..TRIES {
+            if self.pin_present().is_ok() {
+                return Ok(Pinned(self));
+            }
+            self.unpin();
+            fault_in(vector)?;
+        }
+        Err(EAGAIN.into())
+    }
+
+    #[inline]
+    fn pin_present(&mut self) -> Result {
         for (start, count) in self.plan.runs(true) {
             pin(&mut self.written, start, count)?;
         }
         for (start, count) in self.plan.runs(false) {
             pin(&mut self.read, start, count)?;
         }
-        self.locate()?;
-        Ok(Pinned(self))
+        self.locate()
     }
 
-    /// Notes where the pages of the plan are. Those that the process would copy when it writes to
-    /// them are copied first.
+    /// Notes where the pages of the plan are.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if one must not be written or, before it is read, has to be copied.
     #[inline]
     fn locate(&mut self) -> Result {
         let (mut writes, mut reads) = (0, 0);
@@ -116,17 +157,30 @@ impl<'a> Pages<'a> {
             // OVERFLOW: There are at most `PAGES_MAX` pages.
             let page = if write {
                 writes += 1;
-                self.written.get(writes - 1)
+                self.written.get(writes - 1).ok_or(EFAULT)?
             } else {
-                let addr = || self.plan.pages().nth(writes + reads).map(|page| page.addr);
-
-                unshare(&mut self.read, reads, addr)?;
                 reads += 1;
-                self.read.get(reads - 1)
+                self.read.get(reads - 1).ok_or(EFAULT)?
+            };
+            let addr = || {
+                self.plan
+                    .pages()
+                    .nth(writes + reads - 1)
+                    .map(|page| page.addr)
             };
 
-            Ok(page.ok_or(EFAULT)?.address().cast())
+            if is_usable(page, write, addr) {
+                Ok(page.address().cast())
+            } else {
+                Err(EAGAIN)
+            }
         })
+    }
+
+    fn unpin(&mut self) {
+        stats::sub(Stat::PinnedNow, self.written.len() + self.read.len());
+        self.written.unpin();
+        self.read.unpin();
     }
 }
 
@@ -170,6 +224,12 @@ impl<'a> Pinned<'a> {
         self.0.addresses.get(usize::from(number)).copied()
     }
 
+    /// Notes that the pages have been written to.
+    #[inline]
+    pub(crate) fn mark_dirty(self) {
+        self.0.written.mark_dirty();
+    }
+
     /// The plan that this follows.
     #[inline]
     pub(crate) fn plan(self) -> &'a Plan {
@@ -181,106 +241,125 @@ impl<'a> Pinned<'a> {
 #[inline]
 fn pin(pages: &mut PinnedPages<'_>, start: usize, count: usize) -> Result {
     let before = pages.len();
-    let result = pages.pin(start, count);
+    let result = pages.pin_present(start, count);
     let pinned = pages.len() - before;
 
-    stats::add(Stat::Pinned, pinned);
+    stats::add(Stat::PagesPinned, pinned);
     stats::add(Stat::PinnedNow, pinned);
-    result.map_err(error_of_operand)
+    result
 }
 
-/// Has the process get its own copy of page `index` of `read`, which is at `addr`, if it would when it
-/// writes to it.
+/// Whether a pinned page, which is at `addr`, can be used for `write`.
+#[inline]
+fn is_usable(page: PinnedPage<'_>, write: bool, addr: impl Fn() -> Option<usize>) -> bool {
+    page.is_anonymous()
+        || if write {
+            !page.tracks_dirty()
+        } else {
+            // The mmap lock is not to be waited for with pages pinned.
+            addr().is_some_and(|addr| copied_on_write(addr) == Some(false))
+        }
+}
+
+/// Whether what the process writes at `addr` goes to a copy of the page that is there; `None` if that
+/// cannot be told without waiting.
+fn copied_on_write(addr: usize) -> Option<bool> {
+    let current = current!();
+    let mm = current.mm()?;
+
+    if let Some(vma) = mm.lock_vma_under_rcu(addr) {
+        return Some(is_private(&vma));
+    }
+    let mm = mm.mmap_read_trylock()?;
+    mm.vma_lookup(addr).map(|vma| is_private(&vma))
+}
+
+fn is_private(vma: &VmaRef) -> bool {
+    vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE
+}
+
+/// Faults in all pages of `vector`, one after the other, in the order of its operands.
 ///
 /// # Errors
 ///
-/// Those of [`pin`]: that can be refused where the page may be read, because of the protection key
-/// for instance. What another thread writes there would not be seen then.
-#[inline]
-fn unshare(read: &mut PinnedPages<'_>, index: usize, addr: impl Fn() -> Option<usize>) -> Result {
-    if read.get(index).is_some_and(PinnedPage::is_anonymous) {
-        return Ok(());
-    }
-    copy_on_write(read, index, addr().ok_or(EFAULT)?)
-}
-
+/// As [`Pages::pin`].
 #[cold]
-fn copy_on_write(read: &mut PinnedPages<'_>, index: usize, addr: usize) -> Result {
-    if !copied_on_write(addr) {
-        return Ok(());
+fn fault_in(vector: &[RawOp]) -> Result<(), Failed> {
+    for (index, raw) in vector.iter().enumerate() {
+        op::decode(raw, &mut FaultIn).map_err(|error| Failed {
+            index,
+            error: if killed() { EINTR } else { error },
+        })?;
     }
-    read.copy_on_write(index, addr).map_err(error_of_operand)
+    Ok(())
 }
 
-/// Whether what the process writes at `addr` goes to a copy of the page that is there.
-///
-/// If nothing is mapped there any more, the process is changing its memory under the call; then it
-/// does not matter.
-fn copied_on_write(addr: usize) -> bool {
-    let private = |vma: &VmaRef| vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE;
-    let current = current!();
+struct FaultIn;
 
-    current.mm().is_some_and(|mm| {
-        if let Some(vma) = mm.lock_vma_under_rcu(addr) {
-            private(&vma)
-        } else {
-            mm.mmap_read_lock().vma_lookup(addr).is_some_and(private)
-        }
-    })
-}
-
-/// Finds the error of a vector whose pages could not be pinned: that of the first operand which cannot
-/// be accessed. `None` if all can now.
-///
-/// Pages are pinned once for all operands that lie in them, so a failure does not tell which.
-#[cold]
-pub(crate) fn find_error(vector: &[RawOp]) -> Option<Error> {
-    vector
-        .iter()
-        .try_for_each(|raw| op::decode(raw, &mut AccessOnce))
-        .err()
-}
-
-/// Accesses all operands.
-struct AccessOnce;
-
-impl Sink for AccessOnce {
+impl Sink for FaultIn {
     unsafe fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
         for operand in operands {
-            access_once(operand).map_err(|e| {
-                if e == EFAULT && operand.expect_fault {
-                    EAGAIN
-                } else {
-                    e
-                }
-            })?;
+            fault_in_operand(operand).map_err(|e| operand.error(e))?;
         }
         Ok(())
     }
 }
 
-/// Whether an operand can be accessed now, as [`Pages::pin`] does.
-fn access_once(operand: User) -> Result {
-    let User { addr, write, .. } = operand;
+fn fault_in_operand(operand: User) -> Result {
+    let addr = operand.untagged();
     let Some(last) = usize::from(operand.len).checked_sub(1) else {
-        let ok = UserPtr::from_addr(addr).access_ok(0);
-
-        return ok.then_some(()).ok_or(EFAULT);
+        return Ok(());
     };
-    let start = addr & PAGE_MASK;
-    let count = (addr.wrapping_add(last) & PAGE_MASK).wrapping_sub(start) / PAGE_SIZE + 1;
+    let first = addr & PAGE_MASK;
+    let last = addr.wrapping_add(last) & PAGE_MASK;
 
-    let mut slots = [const { Slot::uninit() }; 2];
-    let access = if write { Access::Write } else { Access::Read };
-    let mut pages = PinnedPages::new(&mut slots, access);
-    pages.pin(start, count).map_err(error_of_operand)?;
-    if !write {
-        for index in 0..count {
-            // OVERFLOW: The pages are there.
-            unshare(&mut pages, index, || Some(start + index * PAGE_SIZE))?;
-        }
+    fault_in_page(first, operand.write)?;
+    if last != first {
+        fault_in_page(last, operand.write)?;
     }
     Ok(())
+}
+
+/// Faults in a page in the way in which it will be pinned.
+fn fault_in_page(addr: usize, write: bool) -> Result {
+    stats::add(Stat::Faults, 1);
+    if write {
+        return fault_in_for(addr, Access::Write, |page| {
+            (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
+        });
+    }
+    let anonymous = fault_in_for(addr, Access::Read, |page| Ok(page.is_anonymous()))?;
+
+    if !anonymous && is_private_at(addr) {
+        // Copies it. That can be refused where the page may be read, because of the protection key
+        // for instance. What another thread writes there would not be seen then.
+        fault_in_for(addr, Access::Write, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Whether there is a writable private mapping at `addr`. Not, if nothing is mapped there any more.
+fn is_private_at(addr: usize) -> bool {
+    copied_on_write(addr).unwrap_or_else(|| {
+        current!().mm().is_some_and(|mm| {
+            mm.mmap_read_lock()
+                .vma_lookup(addr)
+                .is_some_and(|vma| is_private(&vma))
+        })
+    })
+}
+
+/// Pins a page for a moment, in which `look` can look at it.
+fn fault_in_for<R>(
+    addr: usize,
+    access: Access,
+    look: impl FnOnce(PinnedPage<'_>) -> Result<R>,
+) -> Result<R> {
+    let mut slot = [Slot::uninit()];
+    let mut pages = PinnedPages::new(&mut slot, access);
+
+    pages.fault_in(addr).map_err(error_of_operand)?;
+    look(pages.get(0).ok_or(EFAULT)?)
 }
 
 /// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is why

@@ -6,12 +6,14 @@
 
 use crate::{
     abi::{
+        RawOp,
         OPERANDS_MAX,
         PAGES_MAX,
         VEC_LEN_MAX, //
     },
     array_vec::ArrayVec,
     op::{
+        self,
         Op,
         Sink,
         User, //
@@ -24,8 +26,7 @@ use kernel::{
         PAGE_SHIFT,
         PAGE_SIZE, //
     },
-    prelude::*,
-    uaccess::UserPtr, //
+    prelude::*, //
 };
 
 /// A page of user memory.
@@ -88,33 +89,52 @@ pub(crate) struct Plan {
     index: Index,
     bytes: usize,
     crossing: bool,
-    outside: bool,
 }
 
 impl Plan {
     /// A plan of no operations.
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> impl Init<Self> {
         // INVARIANT: None of either.
-        Self {
-            ops: ArrayVec::new(),
-            operands: ArrayVec::new(),
-            pages: ArrayVec::new(),
-            writes: ArrayVec::new(),
+        init!(Self {
+            ops <- ArrayVec::new(),
+            operands <- ArrayVec::new(),
+            pages <- ArrayVec::new(),
+            writes <- ArrayVec::new(),
             index: Index::new(),
             bytes: 0,
             crossing: false,
-            outside: false,
+        })
+    }
+
+    /// Makes this the plan of `vector`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if an operation is malformed, or there are too many.
+    #[inline]
+    pub(crate) fn set(&mut self, vector: &[RawOp]) -> Result {
+        // INVARIANT: None of either.
+        self.ops.clear();
+        self.operands.clear();
+        self.pages.clear();
+        self.writes.clear();
+        self.index = Index::new();
+        self.bytes = 0;
+        self.crossing = false;
+
+        for raw in vector {
+            op::decode(raw, self)?;
         }
+        Ok(())
     }
 
     #[inline(always)]
     fn push_operand(&mut self, operand: &User) -> Result {
         let len = usize::from(operand.len);
-        let offset = operand.addr & !PAGE_MASK;
-        let page = operand.addr & PAGE_MASK;
+        let addr = operand.untagged();
+        let offset = addr & !PAGE_MASK;
+        let page = addr & PAGE_MASK;
         let pages = if len == 0 {
-            self.outside |= !is_user(operand.addr);
             PagesOf::NONE
         } else {
             let first = self.page(page, operand.write)?;
@@ -166,12 +186,6 @@ impl Plan {
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Whether an operand of no bytes is outside of user space. Pages of others could not be pinned.
-    #[inline]
-    pub(crate) fn outside(&self) -> bool {
-        self.outside
     }
 
     /// Whether an operand crosses pages.
@@ -229,12 +243,6 @@ impl Sink for Plan {
         }
         Ok(())
     }
-}
-
-/// Whether an address is of user space.
-#[inline]
-fn is_user(addr: usize) -> bool {
-    UserPtr::from_addr(addr).access_ok(0)
 }
 
 /// Finds pages by their address: a hash table that is at most half full.

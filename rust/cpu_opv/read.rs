@@ -6,7 +6,10 @@ use crate::abi::RawOp;
 use core::mem::MaybeUninit;
 use kernel::{
     prelude::*,
-    uaccess::UserPtr, //
+    uaccess::{
+        access::UserRegion,
+        UserPtr, //
+    }, //
 };
 
 /// Reads operations from user memory, once, until `raw` is full.
@@ -24,11 +27,8 @@ pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[Raw
 /// Reads all of `raw`, or fails.
 ///
 /// By words: most vectors are too short for a string instruction, as copies use, to pay.
-#[cfg(CONFIG_HAVE_RUST_USER_ACCESS)]
 #[inline]
 fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
-    use kernel::uaccess::access::UserRegion;
-
     // SAFETY: The only region here, and nothing is called in it.
     let region = unsafe { UserRegion::open() };
     let mut start = vec;
@@ -42,16 +42,4 @@ fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
         at = at.wrapping_add(1);
     }
     Ok(())
-}
-
-/// Reads all of `raw`, or fails.
-#[cfg(not(CONFIG_HAVE_RUST_USER_ACCESS))]
-fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
-    use kernel::uaccess::UserSlice;
-
-    let len = size_of_val(raw);
-    // SAFETY: The bytes of a `RawOp` can be written as such.
-    let bytes = unsafe { core::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), len) };
-
-    UserSlice::new(vec, len).reader().read_raw(bytes)
 }

@@ -4,6 +4,13 @@
 //!
 //! All CPUs share them: they are for tests and for looking closer, not for production.
 
+use crate::run::Outcome;
+#[cfg(CONFIG_CPU_OPV_STATS)]
+use crate::way::{
+    Exclusion,
+    Operands, //
+};
+use kernel::prelude::*;
 #[cfg(CONFIG_CPU_OPV_STATS)]
 use kernel::{
     bindings::ktime_get_mono_fast_ns,
@@ -19,33 +26,35 @@ use kernel::{
 pub(crate) enum Stat {
     /// Calls, queries apart.
     Calls,
-    /// Operations of vectors that ran, not all of them to the end.
-    Operations,
-    /// Bytes of those operations.
-    Bytes,
     /// Vectors that ran on the CPU where the caller was.
     Local,
+    /// Vectors for CPUs that ran no user task.
+    Locked,
+    /// Vectors that ran in an interrupt.
+    Interrupted,
     /// Vectors that the caller ran on another CPU.
     Migrated,
-    /// Vectors that a stopper thread ran.
-    Stopped,
-    /// Vectors for CPUs that were offline.
-    Offline,
-    /// The caller could not go to the CPU, and tried again.
+    /// Vectors that ran in place.
+    InPlace,
+    /// Vectors that ran on pinned pages.
+    Pinned,
+    /// Vectors that ran on pinned pages and a contiguous mapping of some of them.
+    Vmap,
+    /// The CPU was in use, or had changed, and the caller tried again.
     Retries,
     /// Calls that failed with `EAGAIN`.
     Again,
+    /// Calls that failed because the CPU must not be disturbed.
+    Refused,
+    /// Operands, or pages of them, that were faulted in.
+    Faults,
     /// Pages pinned.
-    Pinned,
+    PagesPinned,
     /// Pages that are pinned now.
     PinnedNow,
-    /// Operands mapped.
-    Vmap,
-    /// Operands that are mapped now.
+    /// Vectors that have a contiguous mapping now.
     VmapNow,
-    /// Calls that waited for a permit to map.
-    VmapWaits,
-    /// The longest section with preemption off, in ns.
+    /// The longest section with interrupts off, in ns.
     Longest,
 }
 
@@ -57,19 +66,20 @@ impl Stat {
     /// All counters, in the order of the type, with their names in debugfs.
     pub(crate) const ALL: [(Self, &'static str); Self::Longest as usize + 1] = [
         (Self::Calls, "calls"),
-        (Self::Operations, "operations"),
-        (Self::Bytes, "bytes"),
         (Self::Local, "local"),
+        (Self::Locked, "locked"),
+        (Self::Interrupted, "interrupted"),
         (Self::Migrated, "migrated"),
-        (Self::Stopped, "stopped"),
-        (Self::Offline, "offline"),
+        (Self::InPlace, "in_place"),
+        (Self::Pinned, "pinned"),
+        (Self::Vmap, "vmap"),
         (Self::Retries, "retries"),
         (Self::Again, "eagain"),
-        (Self::Pinned, "pinned"),
+        (Self::Refused, "ebusy"),
+        (Self::Faults, "faults"),
+        (Self::PagesPinned, "pages_pinned"),
         (Self::PinnedNow, "pinned_now"),
-        (Self::Vmap, "vmap"),
         (Self::VmapNow, "vmap_now"),
-        (Self::VmapWaits, "vmap_waits"),
         (Self::Longest, "longest_ns"),
     ];
 
@@ -101,7 +111,41 @@ pub(crate) fn sub(stat: Stat, n: usize) {
     let _ = (stat, n);
 }
 
-/// Calls `section`, which runs with preemption off, and records how long that took.
+/// Counts a call, and the way that it took.
+#[inline(always)]
+pub(crate) fn count_call(result: &Result<Outcome>) {
+    #[cfg(CONFIG_CPU_OPV_STATS)]
+    {
+        add(Stat::Calls, 1);
+        match result {
+            Ok(outcome) => {
+                add(
+                    match outcome.exclusion {
+                        Exclusion::Local => Stat::Local,
+                        Exclusion::Locked => Stat::Locked,
+                        Exclusion::Interrupt => Stat::Interrupted,
+                        Exclusion::Migrate => Stat::Migrated,
+                    },
+                    1,
+                );
+                add(
+                    match outcome.operands {
+                        Operands::InPlace => Stat::InPlace,
+                        Operands::Pinned => Stat::Pinned,
+                        Operands::Vmap => Stat::Vmap,
+                    },
+                    1,
+                );
+            }
+            Err(e) if *e == EAGAIN => add(Stat::Again, 1),
+            Err(_) => {}
+        }
+    }
+    #[cfg(not(CONFIG_CPU_OPV_STATS))]
+    let _ = result;
+}
+
+/// Calls `section`, which runs with interrupts off, and records how long that took.
 #[inline(always)]
 pub(crate) fn time_section<R>(section: impl FnOnce() -> R) -> R {
     #[cfg(CONFIG_CPU_OPV_STATS)]

@@ -14,7 +14,7 @@ mod vectors {
             PAGES_MAX,
             VEC_LEN_MAX, //
         },
-        cpu,
+        in_place::Words,
         map::{
             Mapped,
             MappedVector, //
@@ -33,12 +33,28 @@ mod vectors {
             Plan,
             UserPage, //
         },
+        segments::segments,
+        way::{
+            self,
+            Exclusion,
+            Facts,
+            Operands,
+            Remote, //
+        },
     };
     use core::ptr::NonNull;
     use kernel::{
         cpu::CpuId,
         cpumask::Cpumask,
-        page::PAGE_SIZE,
+        exclude::{
+            self,
+            Caller,
+            Occupant, //
+        },
+        page::{
+            PAGE_MASK,
+            PAGE_SIZE, //
+        },
         prelude::*, //
     };
 
@@ -216,20 +232,25 @@ mod vectors {
 
     #[test]
     fn decode_codes() -> Result {
-        let all = raw(abi::MB, u32::MAX, [u64::MAX; 3]);
-        assert!(decode(all)? == Last(Op::Barrier, [None; 2]));
+        assert!(decode(raw(abi::MB, 0, [0; 3]))? == Last(Op::Barrier, [None; 2]));
+        assert!(is_invalid(raw(abi::MB, 8, [0; 3])));
+        for i in 0..3 {
+            for bit in 0..64 {
+                let mut args = [0; 3];
+                args[i] = 1 << bit;
+                assert!(is_invalid(raw(abi::MB, 0, args)));
+            }
+        }
         for code in [-1, abi::NR_OPS, i32::MIN, i32::MAX] {
             assert!(is_invalid(raw(code, 0, [0; 3])));
         }
         Ok(())
     }
 
-    fn plan(vector: &[RawOp]) -> Result<Plan> {
-        let mut plan = Plan::new();
+    fn plan(vector: &[RawOp]) -> Result<KBox<Plan>> {
+        let mut plan = KBox::init(Plan::new(), GFP_KERNEL)?;
 
-        for raw in vector {
-            op::decode(raw, &mut plan)?;
-        }
+        plan.set(vector)?;
         Ok(plan)
     }
 
@@ -255,7 +276,7 @@ mod vectors {
         vector[7] = copy(0, 0, 4096);
         assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX);
         // Barriers have no bytes.
-        vector[9] = raw(abi::MB, u32::MAX, [0; 3]);
+        vector[9] = raw(abi::MB, 0, [0; 3]);
         assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX - 8);
         let vector = [copy(0, 0, 4096); VEC_LEN_MAX];
         assert_eq!(plan(&vector)?.bytes(), 4096 * VEC_LEN_MAX);
@@ -293,7 +314,6 @@ mod vectors {
                 })
         );
         assert!(plan.crossing());
-        assert!(!plan.outside());
         assert!(plan.runs(true).eq([(2 * PAGE_SIZE, 2), (7 * PAGE_SIZE, 1)]));
         assert!(plan.runs(false).eq([(8 * PAGE_SIZE, 1)]));
         Ok(())
@@ -327,19 +347,156 @@ mod vectors {
     }
 
     #[test]
-    fn plan_only_user_space() -> Result {
+    fn plan_at_the_end() -> Result {
+        // Pages tell that they are not of user space: here the last one and the first one of all.
         let last = usize::MAX;
-
-        assert!(plan(&[copy(last, 0, 0)])?.outside());
-        assert!(plan(&[copy(0, last, 0)])?.outside());
-        assert!(!plan(&[copy(PAGE_SIZE, 0, 0)])?.outside());
-        // With bytes, pages tell: here the last one and the first one of all.
         let wraps = plan(&[copy(last, 0, 2)])?;
-        assert!(!wraps.outside());
+
         assert!(wraps.crossing());
         let pages = [page(last / PAGE_SIZE, true), page(0, true)];
         assert!(wraps.pages().eq(pages));
+        // No bytes are nowhere.
+        assert_eq!(plan(&[copy(last, last, 0)])?.pages().count(), 0);
         Ok(())
+    }
+
+    #[test]
+    fn plan_again() -> Result {
+        let mut plan = plan(&[copy(1, 2 * PAGE_SIZE - 1, 2), add(0)])?;
+
+        plan.set(&[add(3 * PAGE_SIZE)])?;
+        assert!(plan.pages().eq([page(3, true)]));
+        assert_eq!(plan.ops().len(), 1);
+        assert_eq!(plan.bytes(), 8);
+        assert!(!plan.crossing());
+        Ok(())
+    }
+
+    #[test]
+    fn untag() {
+        // No tag is allowed unless the task asks for it.
+        for addr in [0, 0x1001, 1 << 46] {
+            let operand = User {
+                addr,
+                len: 1,
+                write: false,
+                expect_fault: false,
+            };
+            assert_eq!(operand.untagged(), addr);
+        }
+    }
+
+    fn in_place(vector: &[RawOp]) -> bool {
+        let mut words = Words::new();
+
+        vector
+            .iter()
+            .all(|raw| op::decode(raw, &mut words).is_ok())
+            && words.in_place()
+    }
+
+    #[test]
+    fn choose_in_place() {
+        let compare = |a, len| raw(abi::COMPARE_EQ, len, [a, 64, 0]);
+        let mb = raw(abi::MB, 0, [0; 3]);
+
+        assert!(in_place(&[]));
+        for len in 0..=16 {
+            let word = matches!(len, 1 | 2 | 4 | 8);
+            assert_eq!(in_place(&[compare(0, len)]), word);
+            assert_eq!(in_place(&[copy(0, 32, len)]), word);
+            for addr in 0..=8 {
+                let aligned = word && addr % len.max(1) as usize == 0;
+                assert_eq!(in_place(&[compare(addr as u64, len)]), aligned);
+                assert_eq!(in_place(&[copy(addr, 32, len)]), aligned);
+                assert_eq!(in_place(&[copy(32, addr, len)]), aligned);
+            }
+        }
+        for store in [add(8), copy(0, 8, 4), raw(abi::LSHIFT, 1, [3, 1, 0])] {
+            assert!(in_place(&[store]));
+            assert!(in_place(&[mb, compare(8, 8), mb, compare(2, 2), store, mb, mb]));
+            assert!(!in_place(&[store, compare(0, 8)]));
+            assert!(!in_place(&[store, store]));
+            assert!(!in_place(&[store, mb, store]));
+            assert!(!in_place(&[compare(0, 16), store]));
+        }
+    }
+
+    #[test]
+    fn choose_the_exclusion() {
+        for bits in 0..32 {
+            let bit = |n: u32| bits & (1 << n) != 0;
+            let (same_mm, realtime, isolated) = (bit(0), bit(1), bit(2));
+            let (migrate, may_move) = (bit(3), bit(4));
+
+            let chosen = way::exclusion(Facts {
+                occupant: Occupant::new(same_mm, realtime, isolated),
+                remote: if migrate {
+                    Remote::Migrate
+                } else {
+                    Remote::Interrupt
+                },
+                may_move,
+            });
+            let expected = match (same_mm, realtime || isolated, migrate, may_move) {
+                // What it was set to do, where it can.
+                (_, _, true, true) => Ok(Exclusion::Migrate),
+                // Those who must not be disturbed are not.
+                (false, true, false, true) => Ok(Exclusion::Migrate),
+                (false, true, _, false) => Err(EBUSY),
+                (true, _, _, _) | (false, false, _, _) => Ok(Exclusion::Interrupt),
+            };
+            assert_eq!(chosen, expected);
+        }
+    }
+
+    #[test]
+    fn choose_how_to_reach_operands() {
+        for bits in 0..16 {
+            let bit = |n: u32| bits & (1 << n) != 0;
+            let (words, own, crossing, permit) = (bit(0), bit(1), bit(2), bit(3));
+
+            let expected = match (words, own, crossing, permit) {
+                (true, true, _, _) => Operands::InPlace,
+                (_, _, true, true) => Operands::Vmap,
+                _ => Operands::Pinned,
+            };
+            assert_eq!(way::operands(words, own, crossing, permit), expected);
+        }
+    }
+
+    #[test]
+    fn cut_into_segments() {
+        const LEN: usize = 24;
+
+        for len in 0..=LEN {
+            for a in 0..=LEN + 1 {
+                for b in 0..=LEN + 1 {
+                    let mut next = 0;
+                    let mut count = 0;
+                    for (start, end) in segments(len, a, b, false) {
+                        // One after the other, none of them empty, each within one page of both.
+                        assert_eq!(start, next);
+                        assert!(start < end && end <= len);
+                        assert!(end <= a || a <= start);
+                        assert!(end <= b || b <= start);
+                        next = end;
+                        count += 1;
+                    }
+                    assert_eq!(next, len);
+                    assert!(count <= 3);
+
+                    // The same ones, in the other direction.
+                    let mut last = len;
+                    for (start, end) in segments(len, a, b, true) {
+                        assert_eq!(end, last);
+                        last = start;
+                        count -= 1;
+                    }
+                    assert_eq!((last, count), (0, 0));
+                }
+            }
+        }
     }
 
     /// Two operands of up to [`DATA_LEN_MAX`] bytes, and some more around them.
@@ -352,18 +509,43 @@ mod vectors {
         Ok(buffer)
     }
 
-    /// Runs operations, with operands of so many bytes at so many bytes in `buffer`, on `cpu`.
-    fn run(cpu: CpuId, buffer: &mut [u8], ops: &[Op], at: &[(usize, usize)]) -> Result<i32> {
+    /// Runs operations, with operands of so many bytes at so many bytes in `buffer`, for the CPU with
+    /// `number`.
+    fn run(number: c_int, buffer: &mut [u8], ops: &[Op], at: &[(usize, usize)]) -> Result<i32> {
         let mut operands = KVec::new();
 
         let start = NonNull::from(&mut *buffer).cast::<u8>();
         for &(at, len) in at {
             assert!(at + len <= buffer.len());
-            // SAFETY: The bytes are there while `buffer` is borrowed, and nobody else uses them.
-            operands.push(unsafe { Mapped::new(start.add(at)) }, GFP_KERNEL)?;
+            // SAFETY: The bytes are there.
+            let start = unsafe { start.add(at) };
+            let page = PAGE_SIZE - (start.addr().get() & !PAGE_MASK);
+            // The second page as if it were somewhere else.
+            //
+            // SAFETY: As above.
+            let rest = (page < len).then(|| unsafe { start.add(page) });
+            operands.push(Mapped::new(start, rest), GFP_KERNEL)?;
         }
-        // SAFETY: All callers in this file pass what `ops` need.
-        cpu::run_on(cpu, unsafe { MappedVector::new(ops, &operands) })
+        // SAFETY: All callers in this file pass what `ops` need. It is there while `buffer` is
+        // borrowed, and nobody else uses it.
+        let vector = unsafe { MappedVector::new(ops, &operands) };
+
+        // SAFETY: There is no user space yet, and interrupts are on.
+        let caller = unsafe { Caller::in_syscall() };
+        loop {
+            if let Some(stopped_at) = exclude::here(&caller, number, &vector) {
+                return Ok(stopped_at?);
+            }
+            let cpu = CpuId::from_i32(number).ok_or(ENXIO)?;
+            if let Ok(stopped_at) = exclude::locked(&caller, cpu, &vector) {
+                return Ok(stopped_at?);
+            }
+        }
+    }
+
+    /// The CPU on which a test was at that moment.
+    fn somewhere() -> c_int {
+        CpuId::current().as_u32() as c_int
     }
 
     #[test]
@@ -388,7 +570,7 @@ mod vectors {
                 let mut buffer = new_buffer()?;
                 buffer[64..72].copy_from_slice(&old.to_ne_bytes());
                 let op = Op::Update { update, width, arg };
-                run(CpuId::current(), &mut buffer, &[op], &[(64, width.bytes())])?;
+                run(somewhere(), &mut buffer, &[op], &[(64, width.bytes())])?;
 
                 let mut expected = old.to_ne_bytes();
                 let new = new.to_ne_bytes();
@@ -419,7 +601,7 @@ mod vectors {
 
                     let op = Op::Copy { len, backward };
                     let at = [(dst, len), (src, len)];
-                    run(CpuId::current(), &mut buffer, &[op], &at)?;
+                    run(somewhere(), &mut buffer, &[op], &at)?;
                     assert!(*buffer == *expected);
                 }
             }
@@ -438,6 +620,7 @@ mod vectors {
         };
 
         for cpu in Cpumask::possible().iter() {
+            let cpu = cpu.as_u32() as c_int;
             for len in [0, 1, 2, 4, 5, 8, 100] {
                 let ops = [compare(len, true), compare(len, false)];
                 // Bytes repeat after 251.

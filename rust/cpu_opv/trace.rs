@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/trace/events/cpu_opv.h`](srctree/include/trace/events/cpu_opv.h)
 
+use crate::run::Outcome;
 #[cfg(CONFIG_TRACEPOINTS)]
 use kernel::{
     bindings,
@@ -29,7 +30,7 @@ kernel::declare_trace! {
     /// # Safety
     ///
     /// None.
-    unsafe fn cpu_opv_exit(ret: c_long, duration_ns: u64);
+    unsafe fn cpu_opv_exit(ret: c_long, duration_ns: u64, exclusion: c_int, operands: c_int);
 }
 
 /// Whether the end of calls is traced.
@@ -64,12 +65,21 @@ pub(crate) fn enter(cnt: c_int, cpu: c_int) -> Call {
 }
 
 impl Call {
-    /// The call returns `ret`.
+    /// The call returns `ret`; its vector ran, or not.
     #[inline(always)]
-    pub(crate) fn exit(self, ret: c_long) {
+    pub(crate) fn exit(self, ret: c_long, outcome: Option<Outcome>) {
         if let Some(start) = self.start {
+            let duration_ns = start.elapsed().as_nanos() as u64;
+            // As the event names them.
+            let (exclusion, operands) = outcome.map_or((0, 0), |outcome| {
+                (
+                    outcome.exclusion as c_int + 1,
+                    outcome.operands as c_int + 1,
+                )
+            });
+
             // SAFETY: Takes values only.
-            unsafe { cpu_opv_exit(ret, start.elapsed().as_nanos() as u64) };
+            unsafe { cpu_opv_exit(ret, duration_ns, exclusion, operands) };
         }
     }
 }

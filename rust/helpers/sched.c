@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/topology.h>
 
 __rust_helper int rust_helper_cond_resched(void)
 {
 	return cond_resched();
+}
+
+__rust_helper int rust_helper_fatal_signal_pending(struct task_struct *p)
+{
+	return fatal_signal_pending(p);
 }
 
 __rust_helper void rust_helper_set_need_resched_current(void)

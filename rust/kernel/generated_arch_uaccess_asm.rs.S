@@ -36,6 +36,13 @@ macro_rules! asm_extable_rcx {
     (4) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(4b, 9b, EX_TYPE_EFAULT_REG | EX_DATA_REG(1))) };
 }
 
+/// Lets a fault of the access to kernel memory at `1:` or `2:`, or a machine check, set `%rax` to the
+/// number of the trap and continue at `9:`.
+macro_rules! asm_extable_mc {
+    (1) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(1b, 9b, EX_TYPE_FAULT_MCE_SAFE)) };
+    (2) => { ::kernel::concat_literals!(_ASM_EXTABLE_TYPE(2b, 9b, EX_TYPE_FAULT_MCE_SAFE)) };
+}
+
 /// Loads `task_size_max()` into `{max}`.
 macro_rules! asm_task_size_max {
     () => {

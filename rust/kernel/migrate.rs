@@ -6,52 +6,30 @@
 
 use crate::{
     bindings,
-    cpu::{
-        hotplug::CpusReadGuard,
-        CpuId, //
-    },
+    cpu::CpuId,
     error::to_result,
-    prelude::*,
-    types::NotThreadSafe, //
+    prelude::*, //
 };
-use core::marker::PhantomData;
 
-/// A guard that keeps the current task on the CPU that it moved to, until it is dropped.
+/// Moves the current task to `cpu`, where it waits for its turn like any other one. May sleep.
 ///
-/// The task can be preempted there, and sleep.
+/// Its affinity mask, which has to allow that, stays as it is, and others can move the task again at
+/// any time: look where it is.
 ///
-/// # Invariants
+/// # Errors
 ///
-/// The current task has disabled migration once for it.
-#[must_use = "the task may be migrated again when the guard is dropped"]
-pub struct Moved<'a>(PhantomData<&'a CpusReadGuard>, NotThreadSafe);
-
-impl<'a> Moved<'a> {
-    /// Moves the current task, of user space, to `cpu`.
-    ///
-    /// Its affinity mask, which has to allow it, stays as it is. The task waits for its turn there
-    /// like any other one. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if the affinity mask does not have `cpu`, or the CPU is offline; `EAGAIN` if the mask
-    /// changed at the same time, or the task slept: it is worth another try.
-    pub fn to(cpu: CpuId, cpus: &'a CpusReadGuard) -> Result<Self> {
-        if !cpus.is_online(cpu) {
-            return Err(EINVAL);
-        }
-        // SAFETY: The CPU is online, and stays so for `'a`.
-        to_result(unsafe { bindings::sched_move_current(cpu.as_u32()) })?;
-
-        // INVARIANT: Done by `sched_move_current()`.
-        Ok(Self(PhantomData, NotThreadSafe))
-    }
-}
-
-impl Drop for Moved<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::migrate_enable() };
-    }
+/// `EINVAL` if the affinity mask does not have `cpu`, or the task has disabled migration; `EAGAIN` if
+/// the CPU takes no tasks now.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, migrate::move_current_to};
+///
+/// // Is here already, or has not got far.
+/// let _ = move_current_to(CpuId::current());
+/// ```
+pub fn move_current_to(cpu: CpuId) -> Result {
+    // SAFETY: Possible CPUs may be named; the task can sleep.
+    to_result(unsafe { bindings::sched_move_current(cpu.as_u32() as c_int) })
 }

@@ -28,24 +28,44 @@ TRACE_EVENT(cpu_opv_enter,
 	TP_printk("cnt=%d cpu=%d", __entry->cnt, __entry->cpu)
 );
 
-/* A call ends: what it returns, and how long it took. */
+/*
+ * A call ends: what it returns, how long it took, how user code was kept off the
+ * CPU, and how operands were reached; see enum Exclusion and enum Operands in
+ * rust/cpu_opv/way.rs.
+ */
 TRACE_EVENT(cpu_opv_exit,
 
-	TP_PROTO(long ret, u64 duration_ns),
+	TP_PROTO(long ret, u64 duration_ns, int exclusion, int operands),
 
-	TP_ARGS(ret, duration_ns),
+	TP_ARGS(ret, duration_ns, exclusion, operands),
 
 	TP_STRUCT__entry(
 		__field(long, ret)
 		__field(u64, duration_ns)
+		__field(int, exclusion)
+		__field(int, operands)
 	),
 
 	TP_fast_assign(
 		__entry->ret = ret;
 		__entry->duration_ns = duration_ns;
+		__entry->exclusion = exclusion;
+		__entry->operands = operands;
 	),
 
-	TP_printk("ret=%ld duration_ns=%llu", __entry->ret, __entry->duration_ns)
+	TP_printk("ret=%ld duration_ns=%llu exclusion=%s operands=%s",
+		  __entry->ret, __entry->duration_ns,
+		  __print_symbolic(__entry->exclusion,
+				   { 0, "none" },
+				   { 1, "local" },
+				   { 2, "locked" },
+				   { 3, "interrupt" },
+				   { 4, "migrate" }),
+		  __print_symbolic(__entry->operands,
+				   { 0, "none" },
+				   { 1, "in_place" },
+				   { 2, "pinned" },
+				   { 3, "vmap" }))
 );
 
 #endif /* _TRACE_CPU_OPV_H */

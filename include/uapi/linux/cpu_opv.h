@@ -6,7 +6,7 @@
  * linux/cpu_opv.h
  *
  * CPU operation vector system call API: a short list of operations on memory
- * of the caller, run on a given CPU without preemption. See cpu_opv(2).
+ * of the caller, run on a given CPU without interruption. See cpu_opv(2).
  */
 
 #include <linux/types.h>
@@ -111,10 +111,13 @@ struct cpu_op {
  *				knows; all else is ignored
  * @CPU_OP_VEC_LEN_MAX_FLAG:	Return how many a vector can have; all else is
  *				ignored
+ * @CPU_OP_FLAGS_FLAG:		Return all flags that the kernel knows; all else is
+ *				ignored
  */
 enum cpu_opv_flags {
 	CPU_OP_NR_FLAG		= (1U << 0),
 	CPU_OP_VEC_LEN_MAX_FLAG	= (1U << 1),
+	CPU_OP_FLAGS_FLAG	= (1U << 2),
 };
 
 #endif /* _UAPI_LINUX_CPU_OPV_H */

@@ -6,19 +6,18 @@
 
 use crate::{
     bindings,
-    ffi::c_void,
-    page::{
-        PAGE_MASK,
-        PAGE_SIZE, //
+    ffi::{
+        c_int,
+        c_uint,
+        c_ulong,
+        c_void, //
     },
+    page::PAGE_MASK,
     prelude::*, //
 };
 use core::{
     marker::PhantomData,
-    mem::{
-        swap,
-        MaybeUninit, //
-    },
+    mem::MaybeUninit,
     slice::from_mut, //
 };
 
@@ -29,9 +28,11 @@ pub enum Access {
     ///
     /// A page that the process has for itself stays the one that it accesses. In a writable private
     /// mapping that may not be so for a page that it shares with others, the zero page or one of a
-    /// file: what it writes later goes to a copy. See [`PinnedPages::copy_on_write`].
+    /// file: what it writes later goes to a copy.
     Read,
-    /// The pages are written, and marked dirty when they are unpinned.
+    /// The pages are written, and [marked dirty](PinnedPages::mark_dirty) before they are unpinned.
+    ///
+    /// File systems that track dirty pages are not told, see [`PinnedPage::tracks_dirty`].
     Write,
 }
 
@@ -56,7 +57,8 @@ pub type Slot = MaybeUninit<*mut bindings::page>;
 /// let mut pages = PinnedPages::new(&mut slots, Access::Read);
 ///
 /// // Nothing is mapped there, for no program.
-/// assert!(pages.pin(0, 1).is_err());
+/// assert!(pages.pin_present(0, 1).is_err());
+/// assert!(pages.fault_in(0).is_err());
 /// assert_eq!(pages.len(), 0);
 /// ```
 pub struct PinnedPages<'a> {
@@ -77,33 +79,84 @@ impl<'a> PinnedPages<'a> {
         }
     }
 
-    /// Pins one page after the other, `count` of them from the one at the user address `start`.
-    ///
-    /// Faults them in. May sleep, for as long as user space likes: a fault handler can be there. A
-    /// fatal signal ends that.
+    /// Pins one page after the other, `count` of them from the one at the user address `start`, if
+    /// they are all there already, in the way that this needs. Does not sleep.
     ///
     /// # Errors
     ///
-    /// `ENOSPC` if there is no room; `EFAULT` if a page is not mapped for that access, or of a
-    /// kind that cannot be pinned, or if this is a kernel thread; `ENOMEM`; `EINTR` and the like
-    /// if the task was killed. Pages before the one that failed stay pinned.
-    pub fn pin(&mut self, start: usize, count: usize) -> Result {
-        let mut start = start & PAGE_MASK;
-        let mut slots = self
+    /// `ENOSPC` if there is no room; `EAGAIN` if a page has to be faulted in, or is of a kind that
+    /// cannot be pinned; `EFAULT` if this is a kernel thread. Pages before the one that failed stay
+    /// pinned.
+    #[inline]
+    pub fn pin_present(&mut self, start: usize, count: usize) -> Result {
+        let slots = self
             .pages
             .get_mut(self.len..)
             .and_then(|slots| slots.get_mut(..count))
             .ok_or(ENOSPC)?;
+        let pinned = pin(
+            bindings::pin_user_pages_fast_only,
+            start,
+            slots,
+            self.access,
+        )?;
 
-        while !slots.is_empty() {
-            let pinned = pin_fast(start, slots, self.access)?;
-
-            // INVARIANT: They have been pinned.
-            self.len += pinned;
-            start = start.wrapping_add(pinned * PAGE_SIZE);
-            slots = slots.get_mut(pinned..).unwrap_or_default();
+        // INVARIANT: They have been pinned.
+        self.len += pinned;
+        if pinned == count {
+            Ok(())
+        } else {
+            Err(EAGAIN)
         }
+    }
+
+    /// Pins the page at the user address `start`, and faults it in before.
+    ///
+    /// May sleep, for as long as user space likes: a fault handler can be there. A fatal signal ends
+    /// that. Nothing that others wait for should be held, such as other pages.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` if there is no room; `EFAULT` if the page is not mapped for that access, or of a kind
+    /// that cannot be pinned, or if this is a kernel thread; `ENOMEM`; `EINTR` and the like if the
+    /// task was killed.
+    pub fn fault_in(&mut self, start: usize) -> Result {
+        let slot = self.pages.get_mut(self.len).ok_or(ENOSPC)?;
+
+        if pin(
+            bindings::pin_user_pages_fast,
+            start,
+            from_mut(slot),
+            self.access,
+        )? == 0
+        {
+            return Err(EFAULT);
+        }
+        // INVARIANT: It has been pinned.
+        self.len += 1;
         Ok(())
+    }
+
+    /// Marks all pages dirty, after they were written to.
+    #[inline]
+    pub fn mark_dirty(&self) {
+        for index in 0..self.len {
+            if let Some(page) = self.get(index) {
+                page.mark_dirty();
+            }
+        }
+    }
+
+    /// Unpins all pages.
+    #[inline]
+    pub fn unpin(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        // SAFETY: By the type invariants all of these pages are pinned.
+        unsafe { bindings::unpin_user_pages(self.pages.as_mut_ptr().cast(), self.len) };
+        // INVARIANT: None of zero.
+        self.len = 0;
     }
 
     /// How many pages there are.
@@ -128,66 +181,35 @@ impl<'a> PinnedPages<'a> {
         // INVARIANT: It stays pinned while `self` is borrowed.
         Some(PinnedPage(page, PhantomData))
     }
-
-    /// Replaces page `index`, at the user address `addr`, by one that the process has for itself.
-    ///
-    /// For pages pinned for reading, see [`Access::Read`]. The mapping has to be writable. May
-    /// sleep.
-    ///
-    /// # Errors
-    ///
-    /// As [`pin`](Self::pin).
-    pub fn copy_on_write(&mut self, index: usize, addr: usize) -> Result {
-        let slot = self
-            .pages
-            .get_mut(..self.len)
-            .and_then(|pages| pages.get_mut(index))
-            .ok_or(EINVAL)?;
-        let mut other = Slot::uninit();
-
-        pin_fast(addr & PAGE_MASK, from_mut(&mut other), Access::Write)?;
-        swap(slot, &mut other);
-        // SAFETY: By the type invariants the page is pinned, and it is not in the set any more.
-        unsafe { bindings::unpin_user_pages(other.as_mut_ptr(), 1) };
-        Ok(())
-    }
 }
 
 impl Drop for PinnedPages<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.len == 0 {
-            return;
-        }
-        let pages = self.pages.as_mut_ptr().cast();
-        match self.access {
-            // SAFETY: By the type invariants all of these pages are pinned.
-            Access::Read => unsafe { bindings::unpin_user_pages(pages, self.len) },
-            // SAFETY: As above; the task can sleep where it could pin pages.
-            Access::Write => unsafe {
-                bindings::unpin_user_pages_dirty_lock(pages, self.len, true)
-            },
-        }
+        self.unpin();
     }
 }
 
-/// Pins pages from `start` until `slots` is full or it fails; at least one.
-fn pin_fast(start: usize, slots: &mut [Slot], access: Access) -> Result<usize> {
+/// Pins pages from `start` until `slots` is full or it fails, by one of the C functions for that.
+#[inline]
+fn pin(
+    by: unsafe extern "C" fn(c_ulong, c_int, c_uint, *mut *mut bindings::page) -> c_int,
+    start: usize,
+    slots: &mut [Slot],
+    access: Access,
+) -> Result<usize> {
     let flags = match access {
         Access::Read => 0,
         Access::Write => bindings::FOLL_WRITE,
     };
     let count = c_int::try_from(slots.len())?;
-    let slots = slots.as_mut_ptr().cast();
     if current!().mm().is_none() {
         return Err(EFAULT);
     }
 
     // SAFETY: There is user memory, and `slots` has room for so many pages.
-    match unsafe { bindings::pin_user_pages_fast(start, count, flags, slots) } {
-        0 => Err(EFAULT),
-        pinned => usize::try_from(pinned).map_err(|_| Error::from_errno(pinned)),
-    }
+    let pinned = unsafe { by(start & PAGE_MASK, count, flags, slots.as_mut_ptr().cast()) };
+    usize::try_from(pinned).map_err(|_| Error::from_errno(pinned))
 }
 
 /// A page that is pinned for `'p`.
@@ -211,6 +233,27 @@ impl PinnedPage<'_> {
     pub fn is_anonymous(self) -> bool {
         // SAFETY: By the type invariant the page is valid.
         unsafe { bindings::PageAnon(self.0) }
+    }
+
+    /// Whether stores to the page have to be announced to the file system that it belongs to, each
+    /// time after the page was written back, which a pin does not do.
+    ///
+    /// Not so for anonymous memory, tmpfs and hugetlbfs. A page that has just been truncated counts as
+    /// one of an unknown file.
+    #[inline]
+    pub fn tracks_dirty(self) -> bool {
+        // SAFETY: By the type invariant the page is valid.
+        !self.is_anonymous() && unsafe { bindings::page_tracks_dirty(self.0) }
+    }
+
+    /// Has its content written to swap before it is reclaimed. Nothing for pages that
+    /// [track that](Self::tracks_dirty).
+    #[inline]
+    fn mark_dirty(self) {
+        if !self.tracks_dirty() {
+            // SAFETY: By the type invariant the page is valid.
+            unsafe { bindings::page_mark_dirty(self.0) };
+        }
     }
 
     /// The address at which the kernel itself has the page mapped for good.

@@ -6,15 +6,14 @@
 
 use crate::{
     bindings,
-    error::to_result,
     prelude::*,
     types::Opaque, //
 };
 
-/// A counter of permits that tasks take, wait for, and give back.
+/// A counter of permits that tasks take and give back.
 ///
 /// A permit has no owner: any task may give one back, also in interrupt context, also one that
-/// nobody took before. Who waits gets permits in the order of arrival.
+/// nobody took before.
 ///
 /// # Examples
 ///
@@ -23,7 +22,7 @@ use crate::{
 ///
 /// let sem = KBox::pin_init(Semaphore::new(1), GFP_KERNEL)?;
 ///
-/// sem.down_killable()?;
+/// assert!(sem.try_down());
 /// assert!(!sem.try_down());
 /// sem.up();
 /// assert!(sem.try_down());
@@ -64,17 +63,6 @@ impl Semaphore {
     pub unsafe fn from_raw<'a>(sem: *mut bindings::semaphore) -> &'a Self {
         // SAFETY: By the safety requirements the pointer is valid; the layouts are the same.
         unsafe { &*sem.cast() }
-    }
-
-    /// Takes a permit, and waits for one if there is none. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if the current task was killed while it waited.
-    #[inline]
-    pub fn down_killable(&self) -> Result {
-        // SAFETY: The semaphore is initialized.
-        to_result(unsafe { bindings::down_killable(self.inner.get()) })
     }
 
     /// Takes a permit if there is one, and returns whether there was. Does not sleep.

@@ -59,6 +59,7 @@ use core::marker::PhantomData;
 #[cfg_attr(target_arch = "x86_64", path = "access/x86_64.rs")]
 mod arch;
 
+pub(crate) use arch::mc;
 pub(super) use arch::access_ok;
 pub use arch::task_size;
 
@@ -226,8 +227,7 @@ impl UserWindow<'_> {
     }
 }
 
-/// A value that can be read from user memory inside a region: `u32`, `u64`, or three or four adjacent
-/// `u64`.
+/// A value that can be read from user memory inside a region: a word, or three or four adjacent `u64`.
 ///
 /// # Safety
 ///
@@ -242,7 +242,7 @@ pub unsafe trait UserRead: Copy {
     unsafe fn read<const OFF: usize>(ptr: *const u8) -> Result<Self, Fault>;
 }
 
-/// A word that can be read, written and compared inside a region: `u32` or `u64`.
+/// A word that can be read, written and compared inside a region: `u8`, `u16`, `u32` or `u64`.
 ///
 /// # Safety
 ///

@@ -26,6 +26,10 @@ include!(concat!(
     "/rust/kernel/generated_arch_uaccess_asm.rs"
 ));
 
+// After the macros, which it uses too.
+#[path = "x86_64/mc.rs"]
+pub(crate) mod mc;
+
 /// Opens the access to user memory.
 #[inline(always)]
 pub(super) fn begin() {
@@ -145,7 +149,7 @@ fn ia32_page_offset(task: *mut bindings::task_struct) -> u64 {
 }
 
 macro_rules! impl_user_word {
-    ($word:ty, $suffix:literal, $register:literal) => {
+    ($word:ty, $suffix:literal, $register:literal, $class:ident) => {
         // SAFETY: One load of the size of the word at `ptr + OFF`, with an exception table entry.
         unsafe impl UserRead for $word {
             #[inline(always)]
@@ -161,7 +165,7 @@ macro_rules! impl_user_word {
                         asm_extable_rcx!(1),
                         ptr = in(reg) ptr,
                         off = const OFF,
-                        value = out(reg) value,
+                        value = out($class) value,
                         inout("ecx") 0u32 => error,
                         options(att_syntax, nostack, preserves_flags),
                     )
@@ -185,7 +189,7 @@ macro_rules! impl_user_word {
                         asm_extable_label!(),
                         ptr = in(reg) ptr,
                         off = const OFF,
-                        value = in(reg) self,
+                        value = in($class) self,
                         fault = label { return Err(Fault) },
                         options(att_syntax, nostack, preserves_flags),
                     )
@@ -219,7 +223,7 @@ macro_rules! impl_user_word {
                         asm_extable_label!(),
                         ptr = in(reg) ptr,
                         off = const OFF,
-                        value = in(reg) self,
+                        value = in($class) self,
                         differs = label { return Ok(false) },
                         fault = label { return Err(Fault) },
                         options(att_syntax, nostack, readonly),
@@ -249,8 +253,10 @@ macro_rules! impl_user_word {
     };
 }
 
-impl_user_word!(u32, "l", ":e");
-impl_user_word!(u64, "q", "");
+impl_user_word!(u8, "b", "", reg_byte);
+impl_user_word!(u16, "w", ":x", reg);
+impl_user_word!(u32, "l", ":e", reg);
+impl_user_word!(u64, "q", "", reg);
 
 macro_rules! impl_user_words {
     ($len:literal: $($label:tt $off:literal $word:ident),+) => {

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeping user code off a CPU while a function runs, for cpu_opv(2).
+ *
+ * A function F has CPU X for itself if from its first access to its last no
+ * user code executes on X, no other such function runs for X, and if a
+ * restartable sequence that was executing on X before is aborted before its
+ * thread executes user code again. There are three ways:
+ *
+ * here:	The caller is on X, a user task in a system call, with interrupts
+ *		off. Nothing else executes on X. Restartable sequences of threads
+ *		that it preempted there are aborted by that context switch.
+ *
+ * locked:	sched_exclude_locked() holds the lock of X's runqueue, and
+ *		rq->curr is a kernel thread, such as the idle task: X is idle, or
+ *		works for the kernel, or is offline or was never online. rq->curr
+ *		changes only with that lock held, by __schedule(), and whether a
+ *		task is a kernel thread does not change. So X cannot begin to
+ *		execute a user task before the lock is released. X is neither
+ *		interrupted nor woken up; if it wants to schedule meanwhile, it
+ *		waits for the lock. Sequences of threads that ran on X before were
+ *		aborted by the context switch to the kernel thread.
+ *
+ * interrupt:	sched_exclude_interrupt() has the function called on X, by an
+ *		interrupt, if X executes a user task then. The sequence of that
+ *		task is aborted, as by membarrier(2).
+ *
+ * Each excludes each, and itself, for the same X:
+ *
+ *		here			locked			interrupt
+ *  here	one CPU executes one	rq->curr is the		X has interrupts off
+ *		thing at a time		caller, a user task
+ *  locked				runqueue lock		rq->curr is no user
+ *								task; the interrupt
+ *								looks again
+ *  interrupt							X has interrupts off
+ *
+ * Where rq->curr is not what X executes, between its change in __schedule() and
+ * the switch of the stack, X holds the runqueue lock with interrupts off: then
+ * neither "locked" nor "interrupt" can begin.
+ *
+ * Ordering. What user code on X did before F is visible to F, and the effects
+ * of F are visible to user code on X after it:
+ *
+ * here, interrupt: F executes on X itself. The caller sees the effects of an F
+ *		in an interrupt by the release and acquire of the call's completion
+ *		in smp_call_function_single(), and F what the caller did before.
+ *
+ * locked:	X locked the runqueue to switch from the last user task to the
+ *		kernel thread, before F, and locks it to switch to the next one,
+ *		after F.
+ *
+ * What is taken from others. Each CPU has a slot, which "locked" and "interrupt"
+ * need. Nobody waits in line for it: it is tried, and held with preemption off,
+ * so no holder lacks a CPU. After it was used it stays closed for three times as
+ * long as F took, so that F, whoever asks for it, has at most a quarter of X. The
+ * caller spends at least as much time as it takes: it spins meanwhile.
+ */
+
+#include <linux/sched/exclude.h>
+
+#include <asm/irq_regs.h>
+
+#ifdef CONFIG_X86
+# include <asm/pkru.h>
+#endif
+
+/**
+ * struct exclude_slot - The right to keep user code off a CPU
+ * @lock:	Tried only, never waited for
+ * @since:	When it was used last, in ns of local_clock()
+ * @closed:	For how long it stays closed from then on, in ns
+ */
+struct exclude_slot {
+	raw_spinlock_t	lock;
+	u64		since;
+	u64		closed;
+};
+
+static DEFINE_PER_CPU_SHARED_ALIGNED(struct exclude_slot, exclude_slots) = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(exclude_slots.lock),
+};
+
+/*
+ * Clocks of CPUs may differ. One that is ahead of ours does not keep the slot
+ * closed: the difference is huge then.
+ */
+static bool slot_is_closed(struct exclude_slot *slot, u64 now)
+{
+	return now - READ_ONCE(slot->since) < READ_ONCE(slot->closed);
+}
+
+static bool slot_trylock(struct exclude_slot *slot)
+{
+	u64 now = local_clock();
+
+	/* Without the lock, so that those who wait do not pass its line around */
+	if (slot_is_closed(slot, now) || !raw_spin_trylock(&slot->lock))
+		return false;
+	if (slot_is_closed(slot, now)) {
+		raw_spin_unlock(&slot->lock);
+		return false;
+	}
+	return true;
+}
+
+/* F ended at @now, and had the CPU for @took. */
+static void slot_unlock(struct exclude_slot *slot, u64 now, u64 took)
+{
+	WRITE_ONCE(slot->since, now);
+	WRITE_ONCE(slot->closed, 3 * took);
+	raw_spin_unlock(&slot->lock);
+}
+
+static bool may_run_user_code(struct task_struct *p)
+{
+	return p && !(p->flags & PF_KTHREAD);
+}
+
+static bool is_isolated(int cpu)
+{
+	return !housekeeping_test_cpu(cpu, HK_TYPE_DOMAIN) ||
+	       !housekeeping_test_cpu(cpu, HK_TYPE_KERNEL_NOISE);
+}
+
+/* What the callers on other CPUs may know of @p, which runs on @cpu. */
+static int occupant(struct task_struct *p, int cpu, struct mm_struct *mm)
+{
+	int ret = SCHED_OCCUPANT;
+
+	if (p->mm == mm)
+		ret |= SCHED_OCCUPANT_SAME_MM;
+	if (rt_or_dl_task(p))
+		ret |= SCHED_OCCUPANT_REALTIME;
+	if (is_isolated(cpu))
+		ret |= SCHED_OCCUPANT_ISOLATED;
+	return ret;
+}
+
+/**
+ * sched_exclude_permitted - Whether the current task may keep others off a CPU
+ * @cpu:	Its number, which can be any
+ *
+ * It may where sched_setaffinity(2) would let it run, were the CPU online: by
+ * its mask or, if that has been narrowed, its cpuset. Nothing runs on a CPU that
+ * is offline. Others can change all of that at any time. May sleep.
+ *
+ * Return: 1 if the mask of the task has @cpu, 0 if only its cpuset has it or it
+ * is offline, -ENXIO if none has it or there is no such CPU, -ENOMEM.
+ */
+int sched_exclude_permitted(int cpu)
+{
+	cpumask_var_t allowed;
+	bool permitted;
+
+	if ((unsigned int)cpu >= nr_cpu_ids)
+		return -ENXIO;
+	cpu = array_index_nospec(cpu, nr_cpu_ids);
+	if (!cpu_possible(cpu))
+		return -ENXIO;
+	if (cpumask_test_cpu(cpu, current->cpus_ptr))
+		return 1;
+	if (!cpu_online(cpu))
+		return 0;
+
+	if (!alloc_cpumask_var(&allowed, GFP_KERNEL))
+		return -ENOMEM;
+	cpuset_cpus_allowed(current, allowed);
+	permitted = cpumask_test_cpu(cpu, allowed);
+	free_cpumask_var(allowed);
+	return permitted ? 0 : -ENXIO;
+}
+
+/**
+ * sched_exclude_locked - Call a function while a CPU runs no user task
+ * @cpu:	A possible CPU, online or not
+ * @fn:		Called in the caller, with the runqueue of @cpu locked
+ * @arg:	Passed to @fn
+ *
+ * Does not sleep. Interrupts have to be on, for the sake of
+ * sched_exclude_interrupt() calls of others.
+ *
+ * Return: 0 if @fn was called; -EAGAIN if others use the slot of @cpu; else a
+ * user task runs there, and this is what is known of it, of enum sched_occupant.
+ */
+int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
+{
+	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
+	struct rq *rq = cpu_rq(cpu);
+	struct task_struct *p;
+	u64 start = 0, end = 0;
+	int ret = 0;
+
+	lockdep_assert_irqs_enabled();
+	guard(preempt)();
+	if (!slot_trylock(slot))
+		return -EAGAIN;
+
+	scoped_guard (rq_lock_irqsave, rq) {
+		lockdep_assert_rq_held(rq);
+		p = rcu_dereference_protected(rq->curr, true);
+		if (may_run_user_code(p)) {
+			ret = occupant(p, cpu, current->mm);
+		} else {
+			start = local_clock();
+			fn(arg, true);
+			end = local_clock();
+		}
+	}
+
+	if (ret)
+		raw_spin_unlock(&slot->lock);
+	else
+		slot_unlock(slot, end, end - start);
+	return ret;
+}
+
+/*
+ * What else decides, besides the page tables of the mm, which user accesses a
+ * task may make.
+ */
+struct exclude_rights {
+#ifdef CONFIG_X86
+	u32 pkru;
+#endif
+};
+
+static struct exclude_rights current_rights(void)
+{
+#ifdef CONFIG_X86
+	return (struct exclude_rights) { .pkru = read_pkru() };
+#else
+	return (struct exclude_rights) { };
+#endif
+}
+
+static bool are_current_rights(const struct exclude_rights *rights)
+{
+#ifdef CONFIG_X86
+	return rights->pkru == read_pkru();
+#else
+	/* Not known yet: keys, tags, and the like */
+	return false;
+#endif
+}
+
+struct exclude_call {
+	sched_exclude_fn_t	fn;
+	void			*arg;
+	struct mm_struct	*mm;
+	struct exclude_rights	rights;
+	u64			took;
+	int			ret;
+};
+
+/*
+ * Nothing may be known here of what the interrupted task was doing, unless it
+ * was in user mode: then its page tables and its rights are in use.
+ */
+static bool reaches_own_memory(const struct exclude_call *call)
+{
+	struct pt_regs *regs = get_irq_regs();
+
+	return current->mm == call->mm && regs && user_mode(regs) &&
+	       are_current_rights(&call->rights);
+}
+
+static void abort_current_rseq(void)
+{
+	/* See ipi_rseq() in membarrier.c */
+	if (rseq_v2(current))
+		rseq_sched_switch_event(current);
+	else
+		rseq_force_update();
+}
+
+static void exclude_interrupted(void *info)
+{
+	struct exclude_call *call = info;
+	u64 start;
+
+	lockdep_assert_irqs_disabled();
+	/* Another task than the caller saw? It has to look again. */
+	if (!may_run_user_code(current) || (current->mm != call->mm && rt_or_dl_task(current)))
+		return;
+
+	start = local_clock();
+	call->fn(call->arg, reaches_own_memory(call));
+	abort_current_rseq();
+	call->took = local_clock() - start;
+	call->ret = 0;
+}
+
+/**
+ * sched_exclude_interrupt - Interrupt the user task of a CPU to call a function
+ * @cpu:	A possible CPU
+ * @fn:		Called on @cpu, in the interrupt
+ * @arg:	Passed to @fn
+ *
+ * For what sched_exclude_locked() told of, where @cpu may be interrupted.
+ * Interrupts have to be on. Does not sleep, but spins until @fn has run.
+ *
+ * Return: 0 if @fn was called; -EAGAIN if others use the slot of @cpu, or it
+ * runs another task now, or it went offline: look again.
+ */
+int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
+{
+	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
+	struct exclude_call call = {
+		.fn	= fn,
+		.arg	= arg,
+		.mm	= current->mm,
+		.rights	= current_rights(),
+		.ret	= -EAGAIN,
+	};
+
+	lockdep_assert_irqs_enabled();
+	guard(preempt)();
+	/* Moved there meanwhile? Without an interrupt its registers are not here. */
+	if (cpu == smp_processor_id() || !slot_trylock(slot))
+		return -EAGAIN;
+
+	if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
+		call.ret = -EAGAIN;
+	slot_unlock(slot, local_clock(), call.took);
+	return call.ret;
+}

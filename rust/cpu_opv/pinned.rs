@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Vectors that run on pinned pages.
+
+use crate::{
+    abi::{
+        self,
+        RawOp, //
+    },
+    cpu::{
+        Reached,
+        Target, //
+    },
+    exec,
+    map::{
+        MappedOperands,
+        MappedVector,
+        Mapping, //
+    },
+    pages::{
+        Failed,
+        Pages,
+        Room, //
+    },
+    plan::Plan,
+    run::{
+        Outcome,
+        Step, //
+    },
+    stats, //
+};
+use kernel::{
+    exclude::{
+        Excluded,
+        Section, //
+    },
+    mm::mc::Poisoned,
+    prelude::*, //
+};
+
+/// What such a vector needs: too large for the stack.
+pub(crate) struct Work {
+    plan: Plan,
+    room: Room,
+    operands: MappedOperands,
+}
+
+impl Work {
+    /// Plans `vector`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if it is malformed; `ENOMEM`.
+    #[inline]
+    pub(crate) fn new(vector: &[RawOp]) -> Result<KBox<Self>> {
+        let mut work = KBox::init(
+            init!(Self {
+                plan <- Plan::new(),
+                room <- Room::new(),
+                operands <- MappedOperands::new(),
+            }),
+            GFP_KERNEL,
+        )?;
+
+        work.plan.set(vector)?;
+        if work.plan.bytes() > abi::VEC_DATA_LEN_MAX {
+            return Err(EINVAL);
+        }
+        Ok(work)
+    }
+
+    /// Runs `vector`, which this was made for, for `target`, wherever it is.
+    ///
+    /// Leading comparisons decide before it matters whether what is behind them can be accessed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pages::pin`] and [`Target::run`].
+    pub(crate) fn run(&mut self, target: &Target<'_>, vector: &[RawOp]) -> Result<Step> {
+        let mut vector = vector;
+        let mut pending = None;
+
+        // From the last call, it can be that of leading comparisons alone.
+        if self.plan.ops().len() != vector.len() {
+            self.plan.set(vector)?;
+        }
+        loop {
+            match (self.try_run(target, vector), pending) {
+                (Ok(Step::Ran(Outcome { stopped_at: 0, .. })), Some(error)) => return Err(error),
+                (Ok(step), _) => return Ok(step),
+                (Err(Failed { index, error }), _) => {
+                    let leading = vector.iter().take_while(|raw| raw.is_leading()).count();
+
+                    // Fewer than before: this ends.
+                    vector = vector.get(..leading.min(index)).unwrap_or_default();
+                    if vector.is_empty() || (error != EFAULT && error != EAGAIN) {
+                        return Err(error);
+                    }
+                    pending = Some(error);
+                    self.plan.set(vector)?;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn try_run(&mut self, target: &Target<'_>, vector: &[RawOp]) -> Result<Step, Failed> {
+        let mut pages = Pages::new(&self.plan, &mut self.room);
+        let mapping = Mapping::new(pages.pin(vector)?);
+        let section = mapping.resolve(&mut self.operands)?;
+
+        let Reached::Ran(stopped_at, exclusion) = target.run(&section, false)? else {
+            return Ok(Step::Move);
+        };
+        mapping.pages().mark_dirty();
+        Ok(Step::Ran(Outcome {
+            stopped_at: stopped_at.map_err(Error::from)?,
+            exclusion,
+            operands: mapping.operands(),
+        }))
+    }
+}
+
+// SAFETY: Accesses kernel memory that is mapped, as far as hardware lets it.
+unsafe impl Section for MappedVector<'_> {
+    type Output = Result<c_int, Poisoned>;
+
+    #[inline]
+    fn run(&self, excluded: &Excluded) -> Self::Output {
+        stats::time_section(|| exec::run(excluded, *self))
+    }
+}

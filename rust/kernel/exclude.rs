@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Keeping user code off a CPU.
+//!
+//! A [`Section`] runs while no user code executes on a CPU, and no other section runs for it.
+//! A restartable sequence that was executing there before is aborted.
+//!
+//! [`here`] runs it if the caller is on the CPU, [`locked`] if the CPU runs no user task, and
+//! [`interrupt`] if it does. Why each of them excludes the others, and what keeps callers from
+//! taking CPUs from others, is proven in `kernel/sched/exclude.c`.
+//!
+//! C header: [`include/linux/sched/exclude.h`](srctree/include/linux/sched/exclude.h)
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::{
+//!     cpu::CpuId,
+//!     exclude::{self, Excluded, Section},
+//! };
+//!
+//! struct Nothing;
+//!
+//! // SAFETY: Returns at once.
+//! unsafe impl Section for Nothing {
+//!     type Output = ();
+//!
+//!     fn run(&self, _: &Excluded) {}
+//! }
+//!
+//! // Kernel threads, such as the one that runs this, do not exclude anything.
+//! assert!(exclude::Caller::current().is_none());
+//! ```
+
+use crate::{
+    bindings,
+    cpu::CpuId,
+    error::to_result,
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    types::NotThreadSafe, //
+};
+
+/// What can run while user code is kept off a CPU.
+///
+/// It may run on any CPU, in an interrupt or with a runqueue locked, while the caller spins.
+///
+/// # Safety
+///
+/// `run()` must neither sleep, print, wake up anything, allocate, take locks nor enable interrupts,
+/// and it must not access memory in a way that can fault, unless page faults are disabled.
+pub unsafe trait Section: Sync {
+    /// What it returns to the caller.
+    type Output: Send;
+
+    /// Runs with interrupts off.
+    fn run(&self, excluded: &Excluded) -> Self::Output;
+}
+
+/// Proof that no user code executes on the CPU, nor another [`Section`] for it.
+///
+/// # Invariants
+///
+/// That is so while the value exists, and interrupts are off. If `own`, user accesses reach the
+/// memory of the caller, with its rights.
+pub struct Excluded {
+    own: bool,
+    _not_send: NotThreadSafe,
+}
+
+impl Excluded {
+    /// Whether user accesses reach the memory of the caller, with its rights.
+    #[inline(always)]
+    pub fn own_memory(&self) -> bool {
+        self.own
+    }
+}
+
+/// A task of user space in its own context.
+///
+/// # Invariants
+///
+/// The current task is one of user space, not in an interrupt, and interrupts are on.
+pub struct Caller(NotThreadSafe);
+
+impl Caller {
+    /// The current task, unless it is a kernel thread.
+    #[inline]
+    pub fn current() -> Option<Self> {
+        // SAFETY: The current task is valid, and only itself writes its flags.
+        let flags = unsafe { (*current!().as_ptr()).flags };
+
+        // INVARIANT: Just checked.
+        (flags & bindings::PF_KTHREAD == 0).then_some(Self(NotThreadSafe))
+    }
+
+    /// The current task.
+    ///
+    /// # Safety
+    ///
+    /// This must be called by a system call, with interrupts on.
+    #[inline(always)]
+    pub unsafe fn in_syscall() -> Self {
+        // INVARIANT: By the safety requirements: kernel threads make no system calls.
+        Self(NotThreadSafe)
+    }
+}
+
+/// Why a section did not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Busy {
+    /// Others use the CPU's slot, or it was changing: try again. The caller should not hold back
+    /// others meanwhile, and look for signals.
+    Again,
+    /// The CPU runs a user task.
+    Occupied(Occupant),
+}
+
+/// What is known of the user task that a CPU runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupant(u32);
+
+impl Occupant {
+    /// Of these properties, for tests of what is decided by them.
+    pub fn new(same_mm: bool, realtime: bool, isolated: bool) -> Self {
+        Self(
+            bindings::sched_occupant_SCHED_OCCUPANT
+                | u32::from(same_mm) * bindings::sched_occupant_SCHED_OCCUPANT_SAME_MM
+                | u32::from(realtime) * bindings::sched_occupant_SCHED_OCCUPANT_REALTIME
+                | u32::from(isolated) * bindings::sched_occupant_SCHED_OCCUPANT_ISOLATED,
+        )
+    }
+
+    /// Whether it has the mm of the caller.
+    #[inline]
+    pub fn same_mm(self) -> bool {
+        self.0 & bindings::sched_occupant_SCHED_OCCUPANT_SAME_MM != 0
+    }
+
+    /// Whether it is of a real-time class.
+    #[inline]
+    pub fn realtime(self) -> bool {
+        self.0 & bindings::sched_occupant_SCHED_OCCUPANT_REALTIME != 0
+    }
+
+    /// Whether its CPU is isolated from disturbances, by `isolcpus=`, `nohz_full=` or a cpuset.
+    #[inline]
+    pub fn isolated(self) -> bool {
+        self.0 & bindings::sched_occupant_SCHED_OCCUPANT_ISOLATED != 0
+    }
+}
+
+/// Returns whether the affinity mask of the current task has the CPU `number`, or only its cpuset;
+/// nobody is kept from CPUs that are offline. May sleep.
+///
+/// # Errors
+///
+/// `ENXIO` if neither has it, or there is no such CPU; `ENOMEM`.
+pub fn permitted(number: c_int) -> Result<(CpuId, bool)> {
+    // SAFETY: Any number may be asked about; the task can sleep.
+    let ret = unsafe { bindings::sched_exclude_permitted(number) };
+
+    to_result(ret)?;
+    Ok((CpuId::from_i32(number).ok_or(ENXIO)?, ret > 0))
+}
+
+/// Interrupts are off on this CPU until it is dropped.
+///
+/// # Invariants
+///
+/// `flags` are from `local_irq_save()`.
+struct InterruptsOff {
+    flags: c_ulong,
+    _not_send: NotThreadSafe,
+}
+
+impl InterruptsOff {
+    #[inline(always)]
+    fn new() -> Self {
+        Self {
+            // INVARIANT: As it has to be.
+            // SAFETY: The drop undoes it; guards of a function are dropped in reverse order.
+            flags: unsafe { bindings::local_irq_save() },
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for InterruptsOff {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::local_irq_restore(self.flags) };
+    }
+}
+
+/// Runs `section` if this is the CPU `number`.
+#[inline(always)]
+pub fn here<S: Section>(_: &Caller, number: c_int, section: &S) -> Option<S::Output> {
+    let _off = InterruptsOff::new();
+
+    // INVARIANT: This is the CPU, a user task is the only thing that runs here, and that is this.
+    (CpuId::current().as_u32() as c_int == number).then(|| {
+        section.run(&Excluded {
+            own: true,
+            _not_send: NotThreadSafe,
+        })
+    })
+}
+
+/// A section on its way through C, and what it returned.
+struct Call<'a, S: Section> {
+    section: &'a S,
+    output: Option<S::Output>,
+}
+
+/// # Safety
+///
+/// `arg` must point to a `Call<'_, S>` that nobody else accesses, and user code must be excluded
+/// as [`Excluded`] says.
+unsafe extern "C" fn run<S: Section>(arg: *mut c_void, own: bool) {
+    // SAFETY: By the safety requirements.
+    let call = unsafe { &mut *arg.cast::<Call<'_, S>>() };
+
+    // INVARIANT: By the safety requirements.
+    call.output = Some(call.section.run(&Excluded {
+        own,
+        _not_send: NotThreadSafe,
+    }));
+}
+
+/// Runs `section` here if `cpu` runs no user task: it is neither interrupted nor woken up.
+///
+/// # Errors
+///
+/// Says why it did not run.
+#[inline]
+pub fn locked<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Output, Busy> {
+    let mut call = Call {
+        section,
+        output: None,
+    };
+    let arg = (&raw mut call).cast();
+
+    // SAFETY: A possible CPU, interrupts are on, and `call` outlives the function.
+    match unsafe { bindings::sched_exclude_locked(cpu.as_u32() as c_int, Some(run::<S>), arg) } {
+        0 => call.output.ok_or(Busy::Again),
+        occupant @ 1.. => Err(Busy::Occupied(Occupant(occupant as u32))),
+        _ => Err(Busy::Again),
+    }
+}
+
+/// Runs `section` on `cpu`, in an interrupt, if it runs a user task.
+///
+/// For CPUs of which [`locked`] told that, and that may be interrupted.
+///
+/// # Errors
+///
+/// [`Busy::Again`]
+#[inline]
+pub fn interrupt<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Output, Busy> {
+    let mut call = Call {
+        section,
+        output: None,
+    };
+    let arg = (&raw mut call).cast();
+
+    // SAFETY: As in `locked()`. The section is `Sync`, and what it returns is `Send`.
+    unsafe { bindings::sched_exclude_interrupt(cpu.as_u32() as c_int, Some(run::<S>), arg) };
+    call.output.ok_or(Busy::Again)
+}
