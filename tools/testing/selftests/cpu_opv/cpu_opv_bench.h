@@ -16,14 +16,6 @@
 #define HOME	0
 #define AWAY	1
 
-/* What is written to CPU_OPV_REMOTE. */
-#define CPU_OPV_REMOTE	"/proc/sys/kernel/cpu_opv_remote"
-#define STRATEGY_SIZE	16
-extern const char *const strategies[];
-extern const size_t nr_strategies;
-void read_strategy(char *name);
-void set_strategy(const char *name);
-
 /* ---- cpu_opv_bench_vectors.c: what is called ---- */
 
 /* Aligned, so that the kernel always reads it from one page. */
@@ -40,19 +32,27 @@ const struct vector *find_vector(const char *name);
 
 /* ---- cpu_opv_bench_places.c: for which CPU, and what that is doing ---- */
 
+enum place_kind {
+	PLACE_LOCAL	= 1,
+	PLACE_IDLE	= 2,
+	PLACE_BUSY	= 4,	/* with a task in user mode, which is interrupted */
+	PLACE_OFFLINE	= 8,
+	PLACE_MIGRATE	= 16,	/* as busy, but the caller goes there */
+};
+
 /**
  * struct place - where a vector has to run
  * @name: as reported
- * @cpus: of one call after the other; a sample is a call for each
- * @nr_cpus: how many those are
- * @samples: how many to take at most
+ * @kind: what there is to be measured
+ * @cpu: its number
+ * @samples: how many to take at most, up to MAX_SAMPLES
  * @setup: called before the first sample, or NULL
  * @teardown: called after the last sample, or NULL
  */
 struct place {
 	const char *name;
-	int cpus[2];
-	unsigned int nr_cpus;
+	enum place_kind kind;
+	int cpu;
 	unsigned int samples;
 	void (*setup)(void);
 	void (*teardown)(void);
@@ -63,18 +63,33 @@ struct place {
 extern const struct place places[];
 extern const size_t nr_places;
 
-/* Puts the caller on HOME, free to run on AWAY. */
-void go_home(void);
-/* A CPU-bound thread of this process on AWAY. */
-void start_spinner(void);
-void stop_spinner(void);
-/* Returns the instructions of calls of @vec for all CPUs of @place. */
-uint64_t sample_vector(const struct vector *vec, const struct place *place);
+/* ---- cpu_opv_bench_measure.c ---- */
+
+typedef uint64_t (*sample_fn)(const struct place *place, const void *arg);
+
+/* Takes samples for @place, with the caller on HOME, and reports them as @what. */
+void measure(const char *what, const struct place *place, sample_fn sample, const void *arg);
+/* Returns the instructions of a call of @vector. */
+uint64_t sample_call(const struct place *place, const void *vector);
+
+/* ---- cpu_opv_bench_spinner.c ---- */
+
+/* A CPU-bound task on AWAY: a thread of this process, or a process. */
+void start_thread(void);
+void stop_thread(void);
+void start_process(void);
+void stop_process(void);
 
 /* ---- cpu_opv_bench_others.c ---- */
 
 /* What a program would do instead. */
-void measure_others(void);
+void init_others(void);
+void measure_others(const struct place *place);
+
+/* ---- cpu_opv_bench_interrupts.c ---- */
+
+/* How often a call interrupts the CPU. */
+void measure_interrupts(const struct place *place);
 
 /* ---- cpu_opv_bench_threads.c ---- */
 
@@ -83,7 +98,7 @@ void measure_throughput(void);
 
 /* ---- cpu_opv_bench_section.c ---- */
 
-/* The longest time without preemption. */
+/* The longest time with interrupts off. */
 void measure_section(void);
 
 #endif /* CPU_OPV_BENCH_H */

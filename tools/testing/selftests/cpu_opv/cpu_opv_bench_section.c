@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* How long the longest call of cpu_opv_bench keeps preemption off. */
+/* How long the longest call of cpu_opv_bench has interrupts off. */
 #include "cpu_opv_bench.h"
 
 #define STATS	"/sys/kernel/debug/cpu_opv/stats"
@@ -22,10 +22,9 @@ static uint64_t read_longest(void)
 	return ns;
 }
 
-/* The longest of one call at a time: an interrupt makes that longer, but not of most calls. */
+/* The longest of one call at a time. */
 void measure_section(void)
 {
-	static const struct place here = { .cpus = { HOME }, .nr_cpus = 1 };
 	const struct vector *vec = find_vector("maximal");
 	uint64_t calls[ROUND], sections[ROUND];
 
@@ -35,9 +34,9 @@ void measure_section(void)
 	}
 	for (int i = 0; i < ROUND; i++) {
 		bench_write(STATS, "0");
-		calls[i] = sample_vector(vec, &here);
+		calls[i] = sample_call(&places[0], vec);
 		sections[i] = read_longest();
 	}
 	bench_report("maximal/local", calls, ROUND, 1);
-	bench_report("maximal/preemption-off", sections, ROUND, 1);
+	bench_report("maximal/interrupts-off", sections, ROUND, 1);
 }
