@@ -85,7 +85,7 @@ static void unmap_file(struct arena *a)
  * Pages that are written to by others than the program, at any time, would be
  * written back at the wrong one: such stores are only done in place.
  */
-static void check_refused_stores(struct arena *a)
+void check_refused_stores(struct arena *a)
 {
 	struct cpu_op vec[] = {
 		cpu_op_plus(a->mem + 8, 1, 8), cpu_op_plus(a->mem + page_size, 1, 8),

@@ -188,6 +188,7 @@ void test_memfd(void);
 void test_file_shared(void);
 void test_file_private(void);
 void test_block_device(void);
+void check_refused_stores(struct arena *a);
 
 /* cpu_opv_swap.c */
 void test_swapped(void);
