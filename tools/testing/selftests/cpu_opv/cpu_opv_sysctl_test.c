@@ -220,9 +220,9 @@ TEST_F(strategy, used)
 	pin(0, cpus[0]);
 	ASSERT_TRUE(spinner_start(&spinner, cpus[1], SCHED_OTHER));
 	call_each_way(_metadata, self, CALLS);
+	/* A caller that others take away again and again gives up. */
 	if (self->migrate) {
-		EXPECT_GE(self->since.migrated, CALLS / 2);
-		EXPECT_EQ(self->since.interrupted, 0);
+		EXPECT_GE(self->since.migrated, CALLS / 5);
 	} else {
 		EXPECT_GE(self->since.interrupted, CALLS / 2);
 		EXPECT_EQ(self->since.migrated, 0);

@@ -21,6 +21,7 @@
 #endif
 #define ARCH_ENABLE_TAGGED_ADDR	0x4002
 
+#define HOLE_ADDR	((void *)0x20000000)
 #define HUGE_PAGE	(2UL << 20)
 #define STACK_ROOM	(4UL << 20)	/* more than the kernel keeps free below a stack */
 #define RW		(MAY_READ | MAY_WRITE)
@@ -179,7 +180,7 @@ static bool map_files(void)
 static bool map_anonymous(void)
 {
 	static const enum region_id private[] = {
-		ANON, UNTOUCHED, ZEROES, FORKED, READ_ONLY, GUARDED, HOLE,
+		ANON, UNTOUCHED, ZEROES, FORKED, READ_ONLY, GUARDED,
 	};
 	struct region *r;
 
@@ -191,8 +192,19 @@ static bool map_anonymous(void)
 		return false;
 	r = &regions[GUARDED];
 	r->available = !madvise(r->mem + 4096, 4096, MADV_GUARD_INSTALL);
-	munmap(regions[HOLE].mem, REGION_BYTES);
 	return true;
+}
+
+/* Where no later mapping goes by itself. */
+static void find_hole(void)
+{
+	unsigned char *mem = mmap(HOLE_ADDR, REGION_BYTES, PROT_NONE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (mem != HOLE_ADDR)
+		return;
+	munmap(mem, REGION_BYTES);
+	place(&regions[HOLE], mem);
 }
 
 static void map_stack(void)
@@ -260,6 +272,7 @@ const char *regions_map(void)
 		return "pages are not of 4096 bytes";
 	if (!map_anonymous() || !map_files())
 		return "no memory";
+	find_hole();
 	map_stack();
 	map_huge();
 	map_secret();

@@ -231,8 +231,9 @@ void model_expect(const struct ways_case *c, const struct way *way, bool rivals,
 		add_other(out, run(c, &given));
 		given.no_bytes_store = false;
 	}
-	/* A task of another process is there, and the caller may not go there. */
-	if (given.in_place && way->state == BUSY_OTHER && c->pinned && case_uses(c, SECRET)) {
+	/* A task of another process is there, or one in the kernel, and the caller may not go there. */
+	if (given.in_place && (way->state == BUSY_OTHER || way->state == BUSY_OWN) && c->pinned &&
+	    case_uses(c, SECRET)) {
 		given.in_place = false;
 		add_other(out, run(c, &given));
 		given.in_place = true;

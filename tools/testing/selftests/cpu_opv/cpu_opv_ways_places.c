@@ -193,11 +193,13 @@ static void judge(int nr)
 	else if (way->state == IDLE)
 		expect_share(name, "locked", s->locked, s->ran, 50);
 	else if (way->migrate)
-		expect_share(name, "migrated", s->migrated, s->unpinned, 50);
+		expect_share(name, "migrated", s->migrated, s->unpinned, 20);
 	else
 		expect_share(name, "interrupted", s->interrupted, s->ran, 25);
 	if (way->state == THIS_CPU)
 		expect_share(name, "in place", s->in_place, s->eligible, 90);
+	if (way->state == BUSY_OWN && !way->migrate)
+		expect_share(name, "in place", s->in_place, s->eligible, 50);
 	if (!s->pinned || (!s->in_place && way->state != BUSY_OTHER))
 		fail("%s: in place %ld, pinned %ld", name, s->in_place, s->pinned);
 	if (!!s->vmap != !!way->max_vmap)
