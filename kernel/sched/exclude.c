@@ -14,8 +14,8 @@
  * locked:	sched_exclude_locked() holds the lock of X's runqueue, and
  *		rq->curr is a kernel thread, such as the idle task: X is idle, or
  *		works for the kernel, or is offline or was never online. rq->curr
- *		changes only with that lock held, by __schedule(), and whether a
- *		task is a kernel thread does not change. So X cannot begin to
+ *		changes only with that lock held, by __schedule() once X runs, and
+ *		whether a task is a kernel thread does not change. So X cannot begin to
  *		execute a user task before the lock is released. X is neither
  *		interrupted nor woken up; if it wants to schedule meanwhile, it
  *		waits for the lock. Sequences of threads that ran on X before were
@@ -53,8 +53,9 @@
  * What is taken from others. Each CPU has a slot, which "locked" and "interrupt"
  * need. Nobody waits in line for it: it is tried, and held with preemption off,
  * so no holder lacks a CPU. After it was used it stays closed for three times as
- * long as F took, so that F, whoever asks for it, has at most a quarter of X. The
- * caller spends at least as much time as it takes: it spins meanwhile.
+ * long as F took, at most a millisecond, so that F, whoever asks for it, has at
+ * most a quarter of X. The interrupt itself comes on top. The caller spins
+ * meanwhile: it spends what F takes.
  */
 
 #include <linux/sched/exclude.h>
@@ -65,50 +66,54 @@
 # include <asm/pkru.h>
 #endif
 
+/*
+ * How long a slot can stay closed, whatever the clock did while it was used: the
+ * virtual CPU may not have run at all.
+ */
+#define SLOT_CLOSED_MAX		NSEC_PER_MSEC
+
 /**
  * struct exclude_slot - The right to keep user code off a CPU
  * @lock:	Tried only, never waited for
- * @since:	When it was used last, in ns of local_clock()
- * @closed:	For how long it stays closed from then on, in ns
+ * @until:	When it opens again, by sched_clock_cpu() of that CPU
  */
 struct exclude_slot {
 	raw_spinlock_t	lock;
-	u64		since;
-	u64		closed;
+	u64		until;
 };
 
 static DEFINE_PER_CPU_SHARED_ALIGNED(struct exclude_slot, exclude_slots) = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(exclude_slots.lock),
 };
 
-/*
- * Clocks of CPUs may differ. One that is ahead of ours does not keep the slot
- * closed: the difference is huge then.
- */
-static bool slot_is_closed(struct exclude_slot *slot, u64 now)
+static bool slot_is_closed(struct exclude_slot *slot, int cpu)
 {
-	return now - READ_ONCE(slot->since) < READ_ONCE(slot->closed);
+	u64 left = READ_ONCE(slot->until) - sched_clock_cpu(cpu);
+
+	/* Negative ones, which are huge, are over */
+	return left - 1 < SLOT_CLOSED_MAX;
 }
 
-static bool slot_trylock(struct exclude_slot *slot)
+static bool slot_trylock(struct exclude_slot *slot, int cpu)
 {
-	u64 now = local_clock();
-
 	/* Without the lock, so that those who wait do not pass its line around */
-	if (slot_is_closed(slot, now) || !raw_spin_trylock(&slot->lock))
+	if (slot_is_closed(slot, cpu) || !raw_spin_trylock(&slot->lock))
 		return false;
-	if (slot_is_closed(slot, now)) {
+	/* It may have been used meanwhile */
+	if (slot_is_closed(slot, cpu)) {
 		raw_spin_unlock(&slot->lock);
 		return false;
 	}
 	return true;
 }
 
-/* F ended at @now, and had the CPU for @took. */
-static void slot_unlock(struct exclude_slot *slot, u64 now, u64 took)
+/* F took so long */
+static void slot_unlock(struct exclude_slot *slot, int cpu, u64 took)
 {
-	WRITE_ONCE(slot->since, now);
-	WRITE_ONCE(slot->closed, 3 * took);
+	if (took) {
+		took = min(3 * took, SLOT_CLOSED_MAX);
+		WRITE_ONCE(slot->until, sched_clock_cpu(cpu) + took);
+	}
 	raw_spin_unlock(&slot->lock);
 }
 
@@ -123,16 +128,28 @@ static bool is_isolated(int cpu)
 	       !housekeeping_test_cpu(cpu, HK_TYPE_KERNEL_NOISE);
 }
 
-/* What the callers on other CPUs may know of @p, which runs on @cpu. */
-static int occupant(struct task_struct *p, int cpu, struct mm_struct *mm)
+/*
+ * Whether the user task that @rq runs is not to be interrupted for others: by
+ * its class, or that of the task which lends it its turn, or as the CPU is
+ * isolated.
+ */
+static bool is_realtime(struct rq *rq, struct task_struct *p)
+{
+	struct task_struct *donor = rcu_dereference_all(rq->donor);
+
+	return rt_or_dl_task(p) || (donor && rt_or_dl_task(donor));
+}
+
+/* What the callers on other CPUs may know of @p, which @rq runs. */
+static int occupant(struct rq *rq, struct task_struct *p)
 {
 	int ret = SCHED_OCCUPANT;
 
-	if (p->mm == mm)
+	if (p->mm == current->mm)
 		ret |= SCHED_OCCUPANT_SAME_MM;
-	if (rt_or_dl_task(p))
+	if (is_realtime(rq, p))
 		ret |= SCHED_OCCUPANT_REALTIME;
-	if (is_isolated(cpu))
+	if (is_isolated(cpu_of(rq)))
 		ret |= SCHED_OCCUPANT_ISOLATED;
 	return ret;
 }
@@ -188,30 +205,31 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
 	struct rq *rq = cpu_rq(cpu);
 	struct task_struct *p;
-	u64 start = 0, end = 0;
+	u64 took = 0;
 	int ret = 0;
 
 	lockdep_assert_irqs_enabled();
 	guard(preempt)();
-	if (!slot_trylock(slot))
+
+	/* Only a hint, but those who may not disturb the CPU do not touch its lock */
+	p = rcu_dereference_all(rq->curr);
+	if (may_run_user_code(p))
+		return occupant(rq, p);
+	if (!slot_trylock(slot, cpu))
 		return -EAGAIN;
 
 	scoped_guard (rq_lock_irqsave, rq) {
-		lockdep_assert_rq_held(rq);
-		p = rcu_dereference_protected(rq->curr, true);
+		p = rcu_dereference_all(rq->curr);
 		if (may_run_user_code(p)) {
-			ret = occupant(p, cpu, current->mm);
+			ret = occupant(rq, p);
 		} else {
-			start = local_clock();
+			took = sched_clock_cpu(cpu);
 			fn(arg, true);
-			end = local_clock();
+			took = sched_clock_cpu(cpu) - took;
 		}
 	}
 
-	if (ret)
-		raw_spin_unlock(&slot->lock);
-	else
-		slot_unlock(slot, end, end - start);
+	slot_unlock(slot, cpu, took);
 	return ret;
 }
 
@@ -267,6 +285,11 @@ static bool reaches_own_memory(const struct exclude_call *call)
 
 static void abort_current_rseq(void)
 {
+#ifdef CONFIG_RSEQ_SLICE_EXTENSION
+	/* The update on the way back ends an extension: others have waited for that */
+	if (current->rseq.slice.state.granted)
+		set_need_resched_current();
+#endif
 	/* See ipi_rseq() in membarrier.c */
 	if (rseq_v2(current))
 		rseq_sched_switch_event(current);
@@ -277,17 +300,19 @@ static void abort_current_rseq(void)
 static void exclude_interrupted(void *info)
 {
 	struct exclude_call *call = info;
-	u64 start;
+	struct rq *rq = this_rq();
 
 	lockdep_assert_irqs_disabled();
-	/* Another task than the caller saw? It has to look again. */
-	if (!may_run_user_code(current) || (current->mm != call->mm && rt_or_dl_task(current)))
+	/* Another task than the caller saw? Then one that it may disturb. */
+	if (!may_run_user_code(current))
+		return;
+	if (current->mm != call->mm && (is_realtime(rq, current) || is_isolated(cpu_of(rq))))
 		return;
 
-	start = local_clock();
+	call->took = local_clock();
 	call->fn(call->arg, reaches_own_memory(call));
 	abort_current_rseq();
-	call->took = local_clock() - start;
+	call->took = local_clock() - call->took;
 	call->ret = 0;
 }
 
@@ -317,11 +342,11 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 	lockdep_assert_irqs_enabled();
 	guard(preempt)();
 	/* Moved there meanwhile? Without an interrupt its registers are not here. */
-	if (cpu == smp_processor_id() || !slot_trylock(slot))
+	if (cpu == smp_processor_id() || !slot_trylock(slot, cpu))
 		return -EAGAIN;
 
 	if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
 		call.ret = -EAGAIN;
-	slot_unlock(slot, local_clock(), call.took);
+	slot_unlock(slot, cpu, call.took);
 	return call.ret;
 }

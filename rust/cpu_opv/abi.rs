@@ -8,6 +8,7 @@
 use kernel::{
     ffi::c_uint,
     prelude::*,
+    uaccess::UserPtr,
     uapi, //
 };
 
@@ -66,6 +67,32 @@ pub(crate) struct RawOp {
 }
 
 impl RawOp {
+    /// How many of its arguments are addresses: the first ones.
+    #[inline(always)]
+    fn operands(&self) -> usize {
+        match self.op {
+            COMPARE_EQ | COMPARE_NE | MEMCPY => 2,
+            MB => 0,
+            _ => 1,
+        }
+    }
+
+    /// The addresses of its operands.
+    #[inline]
+    pub(crate) fn addresses(&self) -> &[u64] {
+        self.args.get(..self.operands()).unwrap_or_default()
+    }
+
+    /// Takes the tags off its addresses.
+    #[inline(always)]
+    pub(crate) fn untag(&mut self) {
+        let operands = self.operands();
+
+        for arg in self.args.iter_mut().take(operands) {
+            *arg = UserPtr::from_addr(*arg as usize).untagged().as_const_ptr() as u64;
+        }
+    }
+
     /// Whether it can only stop the vector, or order it.
     #[inline]
     pub(crate) fn is_leading(&self) -> bool {

@@ -54,7 +54,7 @@ impl Permit {
     #[inline]
     pub(crate) fn get() -> Option<Self> {
         // INVARIANT: Taken just now.
-        semaphore().try_down().then_some(Self(()))
+        semaphore().try_down().then(|| Self(()))
     }
 }
 

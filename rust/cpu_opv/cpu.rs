@@ -16,11 +16,12 @@ use crate::{
 };
 use kernel::{
     bindings,
-    cpu::CpuId,
     exclude::{
         self,
         Busy,
         Caller,
+        Cpu,
+        Occupant,
         Section, //
     },
     migrate::move_current_to,
@@ -31,10 +32,13 @@ use kernel::{
 /// How often a caller goes to a CPU, if others move it away before its vector ran.
 const MOVES: usize = 8;
 
+/// How often a caller that holds pages tries to get a CPU, before it lets them go for a moment.
+const TRIES_WITH_PAGES: usize = 64;
+
 /// A CPU that the caller may name.
 pub(crate) struct Target<'a> {
     caller: &'a Caller,
-    cpu: CpuId,
+    cpu: Cpu,
     /// How often the caller may still go there.
     moves: usize,
     moved: bool,
@@ -49,6 +53,18 @@ pub(crate) enum Reached<T> {
     Foreign,
     /// It did not run: the caller has to [go there](Target::go), and should hold nothing meanwhile.
     Move,
+    /// It did not run: others want the CPU as well, and the caller holds pages for too long.
+    Again,
+}
+
+/// What a section needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    /// The memory of the caller.
+    Memory,
+    /// Pages, which are pinned meanwhile.
+    Pages,
 }
 
 impl<'a> Target<'a> {
@@ -58,36 +74,30 @@ impl<'a> Target<'a> {
     ///
     /// `ENXIO` if there is none, or the caller may not name it; `ENOMEM`.
     pub(crate) fn new(caller: &'a Caller, number: c_int) -> Result<Self> {
-        let (cpu, in_mask) = exclude::permitted(number)?;
-
         Ok(Self {
             caller,
-            cpu,
-            moves: if in_mask { MOVES } else { 0 },
+            cpu: Cpu::named(number)?,
+            moves: MOVES,
             moved: false,
         })
     }
 
     /// Whether the caller may go there (again).
     pub(crate) fn may_move(&self) -> bool {
-        self.moves > 0
+        self.cpu.in_mask() && self.moves > 0
     }
 
-    /// Runs `section`, `needs_memory` of the caller, on the CPU or for it. Does not sleep but to let
-    /// others run.
+    /// Runs `section` on the CPU or for it. Does not sleep but to let others run.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `EINTR`
-    /// if it was killed.
-    pub(crate) fn run<S: Section>(
-        &self,
-        section: &S,
-        needs_memory: bool,
-    ) -> Result<Reached<S::Output>> {
+    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `ENXIO` if
+    /// it may not name the CPU any more; `EINTR` if it was killed.
+    pub(crate) fn run<S: Section>(&self, section: &S, needs: Needs) -> Result<Reached<S::Output>> {
+        let mut tries = 0;
+
         loop {
-            let number = self.cpu.as_u32() as c_int;
-            if let Some(output) = exclude::here(self.caller, number, section) {
+            if let Some(output) = exclude::here(self.caller, self.cpu.number(), section) {
                 let exclusion = if self.moved {
                     Exclusion::Migrate
                 } else {
@@ -98,46 +108,65 @@ impl<'a> Target<'a> {
             match exclude::locked(self.caller, self.cpu, section) {
                 Ok(output) => return Ok(Reached::Ran(output, Exclusion::Locked)),
                 Err(Busy::Again) => {}
-                Err(Busy::Occupied(occupant)) => {
-                    let exclusion = way::exclusion(Facts {
-                        occupant,
-                        remote: remote(),
-                        may_move: self.may_move(),
-                    });
-                    match exclusion {
-                        Ok(Exclusion::Migrate) => return Ok(Reached::Move),
-                        Ok(_) if needs_memory && !occupant.same_mm() => {
-                            return Ok(Reached::Foreign)
-                        }
-                        Ok(_) => {
-                            let result = exclude::interrupt(self.caller, self.cpu, section);
-                            if let Ok(output) = result {
-                                return Ok(Reached::Ran(output, Exclusion::Interrupt));
-                            }
-                        }
-                        Err(_) if self.moved => return Err(EAGAIN),
-                        Err(e) => {
-                            stats::add(Stat::Refused, 1);
-                            return Err(e);
+                Err(Busy::Occupied(occupant)) => match self.choose(occupant)? {
+                    Exclusion::Migrate => return Ok(Reached::Move),
+                    _ if needs == Needs::Memory && !occupant.same_mm() => {
+                        return Ok(Reached::Foreign)
+                    }
+                    _ => {
+                        if let Ok(output) = exclude::interrupt(self.caller, self.cpu, section) {
+                            return Ok(Reached::Ran(output, Exclusion::Interrupt));
                         }
                     }
-                }
+                },
             }
             pause()?;
+            tries += 1;
+            if needs == Needs::Pages && tries == TRIES_WITH_PAGES {
+                return Ok(Reached::Again);
+            }
         }
     }
 
-    /// Goes to the CPU, and waits for a turn there. Sleeps.
+    /// How to keep out the user task that the CPU runs.
+    fn choose(&self, occupant: Occupant) -> Result<Exclusion> {
+        // A long time may have passed since it was looked at.
+        let in_mask = Cpu::named(self.cpu.number())?.in_mask();
+        let exclusion = way::exclusion(Facts {
+            occupant,
+            remote: remote(),
+            may_move: in_mask && self.may_move(),
+        });
+
+        exclusion.map_err(|e| {
+            stats::add(Stat::Refused, 1);
+            // It went there in vain.
+            if in_mask && self.moved {
+                EAGAIN
+            } else {
+                e
+            }
+        })
+    }
+
+    /// Goes to the CPU, if the caller may, and waits for a turn there. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the caller was killed; `ENXIO` if it may not name the CPU any more.
     pub(crate) fn go(&mut self) -> Result {
         if killed() {
             return Err(EINTR);
         }
-        self.moves = self.moves.saturating_sub(1);
-        match move_current_to(self.cpu) {
+        if !self.may_move() {
+            return Ok(());
+        }
+        self.moves -= 1;
+        match move_current_to(self.cpu.id()) {
             Ok(()) => self.moved = true,
             Err(e) if e == EAGAIN => {}
             // The mask has changed.
-            Err(_) => self.moves = 0,
+            Err(_) => self.cpu = Cpu::named(self.cpu.number())?,
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::{
     },
     cpu::{
         killed,
+        Needs,
         Reached,
         Target, //
     },
@@ -24,6 +25,7 @@ use crate::{
         User,
         Width, //
     },
+    pages,
     run::{
         Outcome,
         Step, //
@@ -35,6 +37,7 @@ use crate::{
     way::Operands,
 };
 use kernel::{
+    bindings,
     exclude::{
         Excluded,
         Section, //
@@ -118,6 +121,16 @@ impl<'a> InPlace<'a> {
         Self(vector)
     }
 
+    /// Whether an operand is in memory of a device.
+    fn touches_device(&self) -> bool {
+        self.0.iter().any(|raw| {
+            raw.addresses()
+                .iter()
+                // SAFETY: Interrupts are off, and user accesses reach the memory of the caller.
+                .any(|&addr| unsafe { bindings::user_page_is_special(addr as usize) })
+        })
+    }
+
     #[inline(always)]
     fn run_words(&self) -> Ran {
         let current = current!();
@@ -141,7 +154,11 @@ unsafe impl Section for InPlace<'_> {
 
     #[inline(always)]
     fn run(&self, excluded: &Excluded) -> Ran {
-        if !excluded.own_memory() && !self.0.is_empty() {
+        if excluded.is_here() || self.0.is_empty() {
+            return stats::time_section(|| self.run_words());
+        }
+        // Others wait: not for a device.
+        if !excluded.own_memory() || self.touches_device() {
             return Ran::Foreign;
         }
         stats::time_section(|| self.run_words())
@@ -222,8 +239,15 @@ fn update(op: i32, old: u64, arg: u64) -> u64 {
 ///
 /// Those of [`Target::run`]; those of operands that the task cannot access.
 pub(crate) fn run(target: &Target<'_>, vector: &[RawOp], section: &InPlace<'_>) -> Result<Step> {
+    let needs = if vector.is_empty() {
+        Needs::Nothing
+    } else {
+        Needs::Memory
+    };
+    let mut failed = None;
+
     for _ in 0..TRIES {
-        match target.run(section, !vector.is_empty())? {
+        match target.run(section, needs)? {
             Reached::Ran(Ran::Stopped(stopped_at), exclusion) => {
                 return Ok(Step::Ran(Outcome {
                     stopped_at,
@@ -231,9 +255,20 @@ pub(crate) fn run(target: &Target<'_>, vector: &[RawOp], section: &InPlace<'_>) 
                     operands: Operands::InPlace,
                 }))
             }
-            Reached::Ran(Ran::Fault(index), _) => fault_in(vector.get(index..=index))?,
+            Reached::Ran(Ran::Fault(index), _) => {
+                // What could not be accessed the last time still cannot, and no comparison has stopped
+                // the vector by now.
+                if let Some(e) = failed {
+                    return Err(e);
+                }
+                match fault_in(vector.get(index..=index)) {
+                    Err(e) if e == EINTR => return Err(e),
+                    result => failed = result.err(),
+                }
+            }
             Reached::Ran(Ran::Foreign, _) | Reached::Foreign => return Ok(Step::Pin),
             Reached::Move => return Ok(Step::Move),
+            Reached::Again => {}
         }
     }
     Ok(Step::Pin)
@@ -257,15 +292,8 @@ struct FaultIn;
 impl Sink for FaultIn {
     unsafe fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
         for operand in operands {
-            let ptr = UserPtr::from_addr(operand.addr);
-            let result = if operand.write {
-                ptr.fault_in_writable()
-            } else {
-                ptr.fault_in_readable()
-            };
-
             stats::add(Stat::Faults, 1);
-            result.map_err(|e| {
+            pages::access(operand.addr, operand.write).map_err(|e| {
                 if killed() {
                     EINTR
                 } else {

@@ -212,12 +212,9 @@ impl<'p> Mapping<'p> {
     ///
     /// # Errors
     ///
-    /// `EFAULT` if the memory is poisoned.
+    /// Some of the memory is poisoned.
     #[inline]
-    pub(crate) fn resolve<'m>(
-        &'m self,
-        room: &'m mut MappedOperands,
-    ) -> Result<MappedVector<'m>> {
+    pub(crate) fn resolve<'m>(&'m self, room: &'m mut MappedOperands) -> Result<MappedVector<'m>> {
         let plan = self.pinned.plan();
         let mut pages = 0;
 

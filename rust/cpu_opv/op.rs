@@ -9,10 +9,7 @@ use crate::abi::{
     RawOp,
     DATA_LEN_MAX, //
 };
-use kernel::{
-    prelude::*,
-    uaccess::UserPtr, //
-};
+use kernel::prelude::*;
 
 /// The bytes of an argument that come before byte `n`, as a mask.
 const fn first_bytes(n: usize) -> u64 {
@@ -39,12 +36,6 @@ pub(crate) struct User {
 const _: () = assert!(DATA_LEN_MAX <= u16::MAX as usize);
 
 impl User {
-    /// Its address, without a tag.
-    #[inline(always)]
-    pub(crate) fn untagged(self) -> usize {
-        UserPtr::from_addr(self.addr).untagged().as_const_ptr() as usize
-    }
-
     /// The error of the vector if the operand cannot be accessed because of `e`.
     pub(crate) fn error(self, e: Error) -> Error {
         if e == EFAULT && self.expect_fault {
@@ -64,6 +55,7 @@ impl User {
 pub(crate) struct Width(u8);
 
 impl Width {
+    #[cfg(CONFIG_CPU_OPV_KUNIT_TEST)]
     pub(crate) const W1: Self = Self(1);
     pub(crate) const W2: Self = Self(2);
     pub(crate) const W4: Self = Self(4);
@@ -257,8 +249,7 @@ fn decode_two_operands(raw: &RawOp, sink: &mut impl Sink) -> Result {
         expect_fault: flags & !const { first_bytes(1) } != 0,
     };
     let op = if copy {
-        // The highest byte can be a tag, which is of no meaning for where the memory is.
-        let distance = first.addr.wrapping_sub(second.addr) & (usize::MAX >> 8);
+        let distance = first.addr.wrapping_sub(second.addr);
 
         Op::Copy {
             len,

@@ -52,7 +52,8 @@ use kernel::{
         },
     },
     page::PAGE_MASK,
-    prelude::*, //
+    prelude::*,
+    uaccess::UserPtr, //
 };
 use pin_init::uninit;
 
@@ -124,22 +125,33 @@ impl<'a> Pages<'a> {
     #[inline]
     pub(crate) fn pin(&mut self, vector: &[RawOp]) -> Result<Pinned<'_>, Failed> {
         for _ in 0..TRIES {
-            if self.pin_present().is_ok() {
+            if self.pin_all(PinnedPages::pin_present).is_ok() {
                 return Ok(Pinned(self));
             }
             self.unpin();
             fault_in(vector)?;
+            // Some pages cannot be had without the mmap lock: the zero page, for instance.
+            if self.pin_all(PinnedPages::pin_mapped).is_ok() {
+                return Ok(Pinned(self));
+            }
+            self.unpin();
         }
         Err(EAGAIN.into())
     }
 
+    /// Pins all of them by `pin`, if they are there.
     #[inline]
-    fn pin_present(&mut self) -> Result {
-        for (start, count) in self.plan.runs(true) {
-            pin(&mut self.written, start, count)?;
-        }
-        for (start, count) in self.plan.runs(false) {
-            pin(&mut self.read, start, count)?;
+    fn pin_all(&mut self, pin: impl Fn(&mut PinnedPages<'a>, usize, usize) -> Result) -> Result {
+        for (write, pages) in [(true, &mut self.written), (false, &mut self.read)] {
+            for (start, count) in self.plan.runs(write) {
+                let before = pages.len();
+                let result = pin(pages, start, count);
+                let pinned = pages.len() - before;
+
+                stats::add(Stat::PagesPinned, pinned);
+                stats::add(Stat::PinnedNow, pinned);
+                result?;
+            }
         }
         self.locate()
     }
@@ -237,18 +249,6 @@ impl<'a> Pinned<'a> {
     }
 }
 
-/// Pins `count` pages from `start` on.
-#[inline]
-fn pin(pages: &mut PinnedPages<'_>, start: usize, count: usize) -> Result {
-    let before = pages.len();
-    let result = pages.pin_present(start, count);
-    let pinned = pages.len() - before;
-
-    stats::add(Stat::PagesPinned, pinned);
-    stats::add(Stat::PinnedNow, pinned);
-    result
-}
-
 /// Whether a pinned page, which is at `addr`, can be used for `write`.
 #[inline]
 fn is_usable(page: PinnedPage<'_>, write: bool, addr: impl Fn() -> Option<usize>) -> bool {
@@ -306,23 +306,40 @@ impl Sink for FaultIn {
 }
 
 fn fault_in_operand(operand: User) -> Result {
-    let addr = operand.untagged();
     let Some(last) = usize::from(operand.len).checked_sub(1) else {
         return Ok(());
     };
-    let first = addr & PAGE_MASK;
-    let last = addr.wrapping_add(last) & PAGE_MASK;
+    let last = operand.addr.wrapping_add(last);
 
-    fault_in_page(first, operand.write)?;
-    if last != first {
-        fault_in_page(last, operand.write)?;
+    fault_in_page(operand.addr, operand.write)?;
+    if last & PAGE_MASK != operand.addr & PAGE_MASK {
+        fault_in_page(last & PAGE_MASK, operand.write)?;
     }
     Ok(())
 }
 
-/// Faults in a page in the way in which it will be pinned.
+/// Accesses the byte at `addr` as the task itself would, and changes nothing: of a device, it only reads
+/// even for `write`. May sleep, for as long as user space likes.
+///
+/// # Errors
+///
+/// `EFAULT` if the task could not.
+pub(crate) fn access(addr: usize, write: bool) -> Result {
+    let device = |vma: &VmaRef| vma.flags() & (flags::IO | flags::PFNMAP) != 0;
+    let ptr = UserPtr::from_addr(addr);
+
+    if write && !look_up(addr, device).unwrap_or(false) {
+        ptr.fault_in_writable()
+    } else {
+        ptr.fault_in_readable()
+    }
+}
+
+/// Faults in the page at `addr` in the way in which it will be pinned, after an access of the task
+/// itself, which can do more: let a stack grow, for instance.
 fn fault_in_page(addr: usize, write: bool) -> Result {
     stats::add(Stat::Faults, 1);
+    access(addr, write)?;
     if write {
         return fault_in_for(addr, Access::Write, |page| {
             (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
@@ -330,7 +347,7 @@ fn fault_in_page(addr: usize, write: bool) -> Result {
     }
     let anonymous = fault_in_for(addr, Access::Read, |page| Ok(page.is_anonymous()))?;
 
-    if !anonymous && is_private_at(addr) {
+    if !anonymous && look_up(addr, is_private).unwrap_or(false) {
         // Copies it. That can be refused where the page may be read, because of the protection key
         // for instance. What another thread writes there would not be seen then.
         fault_in_for(addr, Access::Write, |_| Ok(()))?;
@@ -338,15 +355,16 @@ fn fault_in_page(addr: usize, write: bool) -> Result {
     Ok(())
 }
 
-/// Whether there is a writable private mapping at `addr`. Not, if nothing is mapped there any more.
-fn is_private_at(addr: usize) -> bool {
-    copied_on_write(addr).unwrap_or_else(|| {
-        current!().mm().is_some_and(|mm| {
-            mm.mmap_read_lock()
-                .vma_lookup(addr)
-                .is_some_and(|vma| is_private(&vma))
-        })
-    })
+/// What `f` tells of the mapping at `addr`, if there is one. May wait for the mmap lock.
+fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
+    let current = current!();
+    let mm = current.mm()?;
+
+    if let Some(vma) = mm.lock_vma_under_rcu(addr) {
+        return Some(f(&vma));
+    }
+    let mm = mm.mmap_read_lock();
+    mm.vma_lookup(addr).map(f)
 }
 
 /// Pins a page for a moment, in which `look` can look at it.

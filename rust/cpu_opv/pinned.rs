@@ -8,6 +8,7 @@ use crate::{
         RawOp, //
     },
     cpu::{
+        Needs,
         Reached,
         Target, //
     },
@@ -107,17 +108,24 @@ impl Work {
     fn try_run(&mut self, target: &Target<'_>, vector: &[RawOp]) -> Result<Step, Failed> {
         let mut pages = Pages::new(&self.plan, &mut self.room);
         let mapping = Mapping::new(pages.pin(vector)?);
-        let section = mapping.resolve(&mut self.operands)?;
-
-        let Reached::Ran(stopped_at, exclusion) = target.run(&section, false)? else {
-            return Ok(Step::Move);
+        let Ok(section) = mapping.resolve(&mut self.operands) else {
+            return Ok(Step::Poisoned);
         };
+        let (result, exclusion) = match target.run(&section, Needs::Pages)? {
+            Reached::Ran(result, exclusion) => (result, exclusion),
+            Reached::Move => return Ok(Step::Move),
+            Reached::Again | Reached::Foreign => return Ok(Step::Pin),
+        };
+
         mapping.pages().mark_dirty();
-        Ok(Step::Ran(Outcome {
-            stopped_at: stopped_at.map_err(Error::from)?,
-            exclusion,
-            operands: mapping.operands(),
-        }))
+        Ok(match result {
+            Ok(stopped_at) => Step::Ran(Outcome {
+                stopped_at,
+                exclusion,
+                operands: mapping.operands(),
+            }),
+            Err(Poisoned) => Step::Poisoned,
+        })
     }
 }
 

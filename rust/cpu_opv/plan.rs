@@ -131,9 +131,8 @@ impl Plan {
     #[inline(always)]
     fn push_operand(&mut self, operand: &User) -> Result {
         let len = usize::from(operand.len);
-        let addr = operand.untagged();
-        let offset = addr & !PAGE_MASK;
-        let page = addr & PAGE_MASK;
+        let offset = operand.addr & !PAGE_MASK;
+        let page = operand.addr & PAGE_MASK;
         let pages = if len == 0 {
             PagesOf::NONE
         } else {

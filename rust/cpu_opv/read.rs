@@ -12,7 +12,8 @@ use kernel::{
     }, //
 };
 
-/// Reads operations from user memory, once, until `raw` is full.
+/// Reads operations from user memory, once, until `raw` is full. Their addresses have no tags any
+/// more.
 ///
 /// # Errors
 ///
@@ -21,7 +22,10 @@ use kernel::{
 pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[RawOp]> {
     fill(vec, raw)?;
     // SAFETY: All of it has been read, and any bytes are a `RawOp`.
-    Ok(unsafe { core::slice::from_raw_parts(raw.as_ptr().cast(), raw.len()) })
+    let vector = unsafe { core::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), raw.len()) };
+
+    vector.iter_mut().for_each(RawOp::untag);
+    Ok(vector)
 }
 
 /// Reads all of `raw`, or fails.

@@ -26,6 +26,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// How often a vector of words that cannot be pinned tries to run in place again.
+const TRIES: usize = 16;
+
 /// What became of a vector that ran.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome {
@@ -38,10 +41,12 @@ pub(crate) struct Outcome {
 /// What a try came to.
 pub(crate) enum Step {
     Ran(Outcome),
-    /// It did not run: its pages have to be pinned.
+    /// It did not run: its pages have to be pinned, again if they were.
     Pin,
     /// It did not run: the caller has to go to the CPU.
     Move,
+    /// It met memory that the hardware has lost: it did not run, or not to its end.
+    Poisoned,
 }
 
 /// Runs `vector` on the CPU `number`.
@@ -80,7 +85,9 @@ fn run_pinned(caller: &Caller, vector: &[RawOp], number: c_int) -> Result<Outcom
     loop {
         match work.run(&target, vector)? {
             Step::Ran(outcome) => return Ok(outcome),
-            _ => target.go()?,
+            Step::Pin => {}
+            Step::Move => target.go()?,
+            Step::Poisoned => return Err(EFAULT),
         }
     }
 }
@@ -94,17 +101,22 @@ fn run_words(
     section: &InPlace<'_>,
 ) -> Result<Outcome> {
     let mut target = Target::new(caller, number)?;
+    let mut tries = TRIES;
 
     loop {
         let mut step = in_place::run(&target, vector, section)?;
         if matches!(step, Step::Pin) {
             step = match Work::new(vector)?.run(&target, vector) {
-                // The task itself can access memory that cannot be pinned. Where it goes there, leading
-                // comparisons decide first, as ever.
-                Err(e) if (e == EFAULT || e == EAGAIN) && target.may_move() => {
-                    if !vector.first().is_some_and(RawOp::is_leading) {
+                Err(e) if e == EFAULT || e == EAGAIN => {
+                    // The task itself can access memory that cannot be pinned. But leading comparisons
+                    // decide first, as ever: in place.
+                    if tries == 0 || !vector.first().is_some_and(RawOp::is_leading) {
                         in_place::fault_in(Some(vector))?;
                     }
+                    if tries == 0 {
+                        return Err(EAGAIN);
+                    }
+                    tries -= 1;
                     Step::Move
                 }
                 result => result?,
@@ -112,7 +124,9 @@ fn run_words(
         }
         match step {
             Step::Ran(outcome) => return Ok(outcome),
-            _ => target.go()?,
+            Step::Pin => {}
+            Step::Move => target.go()?,
+            Step::Poisoned => return Err(EFAULT),
         }
     }
 }

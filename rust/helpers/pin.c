@@ -26,13 +26,13 @@ __rust_helper bool rust_helper_page_tracks_dirty(struct page *page)
 	return !mapping || !shmem_mapping(mapping);
 }
 
-/* For folios that are not of a file system that tracks them: no need of their lock. */
+/*
+ * For folios that are not of a file system that tracks them: as the operations of
+ * all others do, whose mapping may be gone.
+ */
 __rust_helper void rust_helper_page_mark_dirty(struct page *page)
 {
-	struct folio *folio = page_folio(page);
-
-	if (!folio_test_dirty(folio))
-		folio_mark_dirty(folio);
+	noop_dirty_folio(NULL, page_folio(page));
 }
 
 #ifndef CONFIG_HIGHMEM

@@ -16,20 +16,27 @@
 //! ```
 //! use kernel::{
 //!     cpu::CpuId,
-//!     exclude::{self, Excluded, Section},
+//!     exclude::{self, Caller, Excluded, Section},
 //! };
 //!
-//! struct Nothing;
+//! struct Answer;
 //!
 //! // SAFETY: Returns at once.
-//! unsafe impl Section for Nothing {
-//!     type Output = ();
+//! unsafe impl Section for Answer {
+//!     type Output = u32;
 //!
-//!     fn run(&self, _: &Excluded) {}
+//!     fn run(&self, _: &Excluded) -> u32 {
+//!         42
+//!     }
 //! }
 //!
-//! // Kernel threads, such as the one that runs this, do not exclude anything.
-//! assert!(exclude::Caller::current().is_none());
+//! // SAFETY: No user code runs yet that this would have to exclude.
+//! let caller = unsafe { Caller::in_syscall() };
+//! let here = CpuId::current().as_u32() as i32;
+//! if let Some(answer) = exclude::here(&caller, here, &Answer) {
+//!     assert_eq!(answer, 42);
+//! }
+//! assert!(exclude::Cpu::named(-1).is_err());
 //! ```
 
 use crate::{
@@ -65,9 +72,10 @@ pub unsafe trait Section: Sync {
 /// # Invariants
 ///
 /// That is so while the value exists, and interrupts are off. If `own`, user accesses reach the
-/// memory of the caller, with its rights.
+/// memory of the caller, with its rights. Unless `here`, others wait meanwhile.
 pub struct Excluded {
     own: bool,
+    here: bool,
     _not_send: NotThreadSafe,
 }
 
@@ -77,35 +85,83 @@ impl Excluded {
     pub fn own_memory(&self) -> bool {
         self.own
     }
+
+    /// Whether this is by [`here`]: on the CPU, and at the expense of the caller alone.
+    #[inline(always)]
+    pub fn is_here(&self) -> bool {
+        self.here
+    }
 }
 
 /// A task of user space in its own context.
 ///
 /// # Invariants
 ///
-/// The current task is one of user space, not in an interrupt, and interrupts are on.
+/// The current task is one of user space, not in an interrupt. Interrupts are on, except by what this
+/// module does.
 pub struct Caller(NotThreadSafe);
 
 impl Caller {
-    /// The current task, unless it is a kernel thread.
-    #[inline]
-    pub fn current() -> Option<Self> {
-        // SAFETY: The current task is valid, and only itself writes its flags.
-        let flags = unsafe { (*current!().as_ptr()).flags };
-
-        // INVARIANT: Just checked.
-        (flags & bindings::PF_KTHREAD == 0).then_some(Self(NotThreadSafe))
-    }
-
     /// The current task.
     ///
     /// # Safety
     ///
-    /// This must be called by a system call, with interrupts on.
+    /// This must be called by a system call, and interrupts be on while the value is used.
     #[inline(always)]
     pub unsafe fn in_syscall() -> Self {
         // INVARIANT: By the safety requirements: kernel threads make no system calls.
         Self(NotThreadSafe)
+    }
+}
+
+/// A CPU that the current task may keep others off.
+///
+/// # Invariants
+///
+/// It is a possible CPU.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    number: c_int,
+    in_mask: bool,
+}
+
+impl Cpu {
+    /// The CPU `number`, if the affinity mask of the current task or its cpuset has it, or it is offline.
+    ///
+    /// Others can change that at any time. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENXIO` if neither has it, or there is no such CPU; `ENOMEM`.
+    pub fn named(number: c_int) -> Result<Self> {
+        // SAFETY: Any number may be asked about; the task can sleep.
+        let ret = unsafe { bindings::sched_exclude_permitted(number) };
+
+        to_result(ret)?;
+        // INVARIANT: It was found to be one.
+        Ok(Self {
+            number,
+            in_mask: ret > 0,
+        })
+    }
+
+    /// Whether the affinity mask of the task has it.
+    #[inline]
+    pub fn in_mask(self) -> bool {
+        self.in_mask
+    }
+
+    /// Its number.
+    #[inline]
+    pub fn number(self) -> c_int {
+        self.number
+    }
+
+    /// As what other functions take.
+    #[inline]
+    pub fn id(self) -> CpuId {
+        // SAFETY: By the type invariant.
+        unsafe { CpuId::from_i32_unchecked(self.number) }
     }
 }
 
@@ -153,20 +209,6 @@ impl Occupant {
     }
 }
 
-/// Returns whether the affinity mask of the current task has the CPU `number`, or only its cpuset;
-/// nobody is kept from CPUs that are offline. May sleep.
-///
-/// # Errors
-///
-/// `ENXIO` if neither has it, or there is no such CPU; `ENOMEM`.
-pub fn permitted(number: c_int) -> Result<(CpuId, bool)> {
-    // SAFETY: Any number may be asked about; the task can sleep.
-    let ret = unsafe { bindings::sched_exclude_permitted(number) };
-
-    to_result(ret)?;
-    Ok((CpuId::from_i32(number).ok_or(ENXIO)?, ret > 0))
-}
-
 /// Interrupts are off on this CPU until it is dropped.
 ///
 /// # Invariants
@@ -206,6 +248,7 @@ pub fn here<S: Section>(_: &Caller, number: c_int, section: &S) -> Option<S::Out
     (CpuId::current().as_u32() as c_int == number).then(|| {
         section.run(&Excluded {
             own: true,
+            here: true,
             _not_send: NotThreadSafe,
         })
     })
@@ -228,6 +271,7 @@ unsafe extern "C" fn run<S: Section>(arg: *mut c_void, own: bool) {
     // INVARIANT: By the safety requirements.
     call.output = Some(call.section.run(&Excluded {
         own,
+        here: false,
         _not_send: NotThreadSafe,
     }));
 }
@@ -238,7 +282,7 @@ unsafe extern "C" fn run<S: Section>(arg: *mut c_void, own: bool) {
 ///
 /// Says why it did not run.
 #[inline]
-pub fn locked<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Output, Busy> {
+pub fn locked<S: Section>(_: &Caller, cpu: Cpu, section: &S) -> Result<S::Output, Busy> {
     let mut call = Call {
         section,
         output: None,
@@ -246,7 +290,7 @@ pub fn locked<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Outp
     let arg = (&raw mut call).cast();
 
     // SAFETY: A possible CPU, interrupts are on, and `call` outlives the function.
-    match unsafe { bindings::sched_exclude_locked(cpu.as_u32() as c_int, Some(run::<S>), arg) } {
+    match unsafe { bindings::sched_exclude_locked(cpu.number, Some(run::<S>), arg) } {
         0 => call.output.ok_or(Busy::Again),
         occupant @ 1.. => Err(Busy::Occupied(Occupant(occupant as u32))),
         _ => Err(Busy::Again),
@@ -261,7 +305,7 @@ pub fn locked<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Outp
 ///
 /// [`Busy::Again`]
 #[inline]
-pub fn interrupt<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::Output, Busy> {
+pub fn interrupt<S: Section>(_: &Caller, cpu: Cpu, section: &S) -> Result<S::Output, Busy> {
     let mut call = Call {
         section,
         output: None,
@@ -269,6 +313,6 @@ pub fn interrupt<S: Section>(_: &Caller, cpu: CpuId, section: &S) -> Result<S::O
     let arg = (&raw mut call).cast();
 
     // SAFETY: As in `locked()`. The section is `Sync`, and what it returns is `Send`.
-    unsafe { bindings::sched_exclude_interrupt(cpu.as_u32() as c_int, Some(run::<S>), arg) };
+    unsafe { bindings::sched_exclude_interrupt(cpu.number, Some(run::<S>), arg) };
     call.output.ok_or(Busy::Again)
 }

@@ -12,6 +12,7 @@
 //!
 //! C header: [`include/linux/uaccess.h`](srctree/include/linux/uaccess.h)
 
+use crate::prelude::*;
 pub use crate::uaccess::access::mc::{
     copy_backward,
     copy_forward,
@@ -24,7 +25,6 @@ pub use crate::uaccess::access::mc::{
     store_u64,
     store_u8, //
 };
-use crate::prelude::*;
 
 /// Memory that could not be accessed.
 ///

@@ -17,8 +17,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    mem::MaybeUninit,
-    slice::from_mut, //
+    mem::MaybeUninit, //
 };
 
 /// What pages are pinned for.
@@ -34,6 +33,16 @@ pub enum Access {
     ///
     /// File systems that track dirty pages are not told, see [`PinnedPage::tracks_dirty`].
     Write,
+}
+
+impl Access {
+    #[inline]
+    fn flags(self) -> c_uint {
+        match self {
+            Self::Read => 0,
+            Self::Write => bindings::FOLL_WRITE,
+        }
+    }
 }
 
 /// Room for one pinned page.
@@ -58,6 +67,8 @@ pub type Slot = MaybeUninit<*mut bindings::page>;
 ///
 /// // Nothing is mapped there, for no program.
 /// assert!(pages.pin_present(0, 1).is_err());
+/// assert!(pages.pin_present(0, 0).is_err());
+/// assert!(pages.pin_mapped(0, 1).is_err());
 /// assert!(pages.fault_in(0).is_err());
 /// assert_eq!(pages.len(), 0);
 /// ```
@@ -89,25 +100,24 @@ impl<'a> PinnedPages<'a> {
     /// pinned.
     #[inline]
     pub fn pin_present(&mut self, start: usize, count: usize) -> Result {
-        let slots = self
-            .pages
-            .get_mut(self.len..)
-            .and_then(|slots| slots.get_mut(..count))
-            .ok_or(ENOSPC)?;
-        let pinned = pin(
-            bindings::pin_user_pages_fast_only,
-            start,
-            slots,
-            self.access,
-        )?;
+        self.pin(How::Present, start, count)
+    }
 
-        // INVARIANT: They have been pinned.
-        self.len += pinned;
-        if pinned == count {
-            Ok(())
-        } else {
-            Err(EAGAIN)
-        }
+    /// As [`pin_present`](Self::pin_present), also pages that are not to be had without the mmap lock,
+    /// such as the zero page. Does not wait for that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`pin_present`](Self::pin_present).
+    pub fn pin_mapped(&mut self, start: usize, count: usize) -> Result {
+        let current = current!();
+        let _lock = current
+            .mm()
+            .ok_or(EFAULT)?
+            .mmap_read_trylock()
+            .ok_or(EAGAIN)?;
+
+        self.pin(How::Mapped, start, count)
     }
 
     /// Pins the page at the user address `start`, and faults it in before.
@@ -121,20 +131,27 @@ impl<'a> PinnedPages<'a> {
     /// that cannot be pinned, or if this is a kernel thread; `ENOMEM`; `EINTR` and the like if the
     /// task was killed.
     pub fn fault_in(&mut self, start: usize) -> Result {
-        let slot = self.pages.get_mut(self.len).ok_or(ENOSPC)?;
+        // As none is wanted less than one, none is a fault.
+        self.pin(How::FaultIn, start, 1)
+            .map_err(|e| if e == EAGAIN { EFAULT } else { e })
+    }
 
-        if pin(
-            bindings::pin_user_pages_fast,
-            start,
-            from_mut(slot),
-            self.access,
-        )? == 0
-        {
-            return Err(EFAULT);
+    #[inline]
+    fn pin(&mut self, how: How, start: usize, count: usize) -> Result {
+        let slots = self
+            .pages
+            .get_mut(self.len..)
+            .and_then(|slots| slots.get_mut(..count))
+            .ok_or(ENOSPC)?;
+        let pinned = how.pin(start & PAGE_MASK, slots, self.access)?;
+
+        // INVARIANT: They have been pinned.
+        self.len += pinned;
+        if pinned == count {
+            Ok(())
+        } else {
+            Err(EAGAIN)
         }
-        // INVARIANT: It has been pinned.
-        self.len += 1;
-        Ok(())
     }
 
     /// Marks all pages dirty, after they were written to.
@@ -190,26 +207,49 @@ impl Drop for PinnedPages<'_> {
     }
 }
 
-/// Pins pages from `start` until `slots` is full or it fails, by one of the C functions for that.
-#[inline]
-fn pin(
-    by: unsafe extern "C" fn(c_ulong, c_int, c_uint, *mut *mut bindings::page) -> c_int,
-    start: usize,
-    slots: &mut [Slot],
-    access: Access,
-) -> Result<usize> {
-    let flags = match access {
-        Access::Read => 0,
-        Access::Write => bindings::FOLL_WRITE,
-    };
-    let count = c_int::try_from(slots.len())?;
-    if current!().mm().is_none() {
-        return Err(EFAULT);
-    }
+/// How pages are pinned.
+#[derive(Clone, Copy)]
+enum How {
+    /// If they can be had without a lock.
+    Present,
+    /// If they are mapped. The mmap lock is held.
+    Mapped,
+    /// After they were faulted in.
+    FaultIn,
+}
 
-    // SAFETY: There is user memory, and `slots` has room for so many pages.
-    let pinned = unsafe { by(start & PAGE_MASK, count, flags, slots.as_mut_ptr().cast()) };
-    usize::try_from(pinned).map_err(|_| Error::from_errno(pinned))
+impl How {
+    /// Pins pages from `start` until `slots` is full or it fails. Returns how many.
+    #[inline]
+    fn pin(self, start: usize, slots: &mut [Slot], access: Access) -> Result<usize> {
+        if slots.is_empty() || current!().mm().is_none() {
+            return Err(EFAULT);
+        }
+        let count = c_int::try_from(slots.len())?;
+        let slots = slots.as_mut_ptr().cast();
+        let flags = access.flags();
+
+        // SAFETY: There is user memory, and `slots` has room for so many pages, at least one.
+        let pinned = unsafe {
+            match self {
+                Self::Present => {
+                    bindings::pin_user_pages_fast_only(start, count, flags, slots) as isize
+                }
+                Self::Mapped => {
+                    let flags = flags | bindings::FOLL_NOFAULT;
+
+                    bindings::pin_user_pages(start, count as c_ulong, flags, slots) as isize
+                }
+                Self::FaultIn => {
+                    // What hints at a move to another NUMA node has to be gone, too.
+                    let flags = flags | bindings::FOLL_HONOR_NUMA_FAULT;
+
+                    bindings::pin_user_pages_fast(start, count, flags, slots) as isize
+                }
+            }
+        };
+        usize::try_from(pinned).map_err(|_| Error::from_errno(pinned as c_int))
+    }
 }
 
 /// A page that is pinned for `'p`.

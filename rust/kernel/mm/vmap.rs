@@ -39,9 +39,12 @@ impl<'p> VmapRam<'p> {
     ///
     /// # Errors
     ///
-    /// There is not enough memory or address space.
+    /// There are no pages, or not enough memory or address space.
     pub fn new(pages: &[PinnedPage<'p>]) -> Result<Self, AllocError> {
         let count = c_uint::try_from(pages.len()).map_err(|_| AllocError)?;
+        if count == 0 {
+            return Err(AllocError);
+        }
         // CAST: A `PinnedPage` is the pointer.
         let array = pages.as_ptr().cast_mut().cast();
         // SAFETY: `array` has `count` pointers to pages, and is only read.

@@ -59,8 +59,8 @@ use core::marker::PhantomData;
 #[cfg_attr(target_arch = "x86_64", path = "access/x86_64.rs")]
 mod arch;
 
-pub(crate) use arch::mc;
 pub(super) use arch::access_ok;
+pub(crate) use arch::mc;
 pub use arch::task_size;
 
 /// A user access that faulted.
