@@ -6,7 +6,8 @@
  * linux/cpu_opv.h
  *
  * CPU operation vector system call API: a short list of operations on memory
- * of the caller, run on a given CPU without interruption. See cpu_opv(2).
+ * of the caller, run while no other user code runs on a given CPU. See
+ * cpu_opv(2).
  */
 
 #include <linux/types.h>
@@ -56,10 +57,11 @@ enum cpu_op_type {
  * struct cpu_op - One operation
  * @op:		What it does, of enum cpu_op_type
  * @len:	Its size in bytes
- * @u:		Its arguments. Addresses are user addresses, as integers. An
- *		expect_fault byte that is not 0 tells that the access to that
- *		operand may fail, because the address is a guess: the call then
- *		fails with EAGAIN instead of EFAULT
+ * @u:		Its arguments. Addresses are user addresses, as integers, and
+ *		may have tags. An expect_fault byte that is not 0 tells that the
+ *		access to that operand may fail, because the address is a guess:
+ *		the call then fails with EAGAIN instead of EFAULT, but for
+ *		memory errors of the hardware that it meets in pinned pages
  *
  * All bytes that an operation does not use must be 0. They have names, so that
  * an initializer that does not mention them clears them: it need not do that
