@@ -53,9 +53,9 @@
  * What is taken from others. Each CPU has a slot, which "locked" and "interrupt"
  * need. Nobody waits in line for it: it is tried, and held with preemption off,
  * so no holder lacks a CPU. After it was used it stays closed for three times as
- * long as F took, at most a millisecond, so that F, whoever asks for it, has at
- * most a quarter of X. The interrupt itself comes on top. The caller spins
- * meanwhile: it spends what F takes.
+ * long as F took, so that F, whoever asks for it, has at most a quarter of X. The
+ * interrupt itself comes on top. The caller spins meanwhile: it spends what F
+ * takes. An F must not take more than a third of a millisecond.
  */
 
 #include <linux/sched/exclude.h>

@@ -82,11 +82,6 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Whether the caller may go there (again).
-    pub(crate) fn may_move(&self) -> bool {
-        self.cpu.in_mask() && self.moves > 0
-    }
-
     /// Runs `section` on the CPU or for it. Does not sleep but to let others run.
     ///
     /// # Errors
@@ -135,39 +130,28 @@ impl<'a> Target<'a> {
         let exclusion = way::exclusion(Facts {
             occupant,
             remote: remote(),
-            may_move: in_mask && self.may_move(),
+            may_move: in_mask && self.moves > 0,
         });
 
-        exclusion.map_err(|e| {
-            stats::add(Stat::Refused, 1);
-            // It went there in vain.
-            if in_mask && self.moved {
-                EAGAIN
-            } else {
-                e
-            }
-        })
+        // It may have gone there in vain.
+        exclusion.map_err(|e| if in_mask && self.moved { EAGAIN } else { e })
     }
 
-    /// Goes to the CPU, if the caller may, and waits for a turn there. Sleeps.
+    /// Goes to the CPU, unless that was in vain too often, and waits for a turn there. Sleeps.
     ///
     /// # Errors
     ///
-    /// `EINTR` if the caller was killed; `ENXIO` if it may not name the CPU any more.
+    /// `EINTR` if the caller was killed.
     pub(crate) fn go(&mut self) -> Result {
         if killed() {
             return Err(EINTR);
         }
-        if !self.may_move() {
+        if self.moves == 0 {
             return Ok(());
         }
         self.moves -= 1;
-        match move_current_to(self.cpu.id()) {
-            Ok(()) => self.moved = true,
-            Err(e) if e == EAGAIN => {}
-            // The mask has changed.
-            Err(_) => self.cpu = Cpu::named(self.cpu.number())?,
-        }
+        // What it is for is tried in any case: the mask may have changed.
+        self.moved |= move_current_to(self.cpu.id()).is_ok();
         Ok(())
     }
 }
@@ -186,7 +170,7 @@ pub(crate) fn killed() -> bool {
     unsafe { bindings::fatal_signal_pending(current!().as_ptr()) != 0 }
 }
 
-/// Between two tries, with nothing held: lets others run.
+/// Between two tries: lets others run.
 fn pause() -> Result {
     if killed() {
         return Err(EINTR);

@@ -114,7 +114,7 @@ fn run_words(
                         in_place::fault_in(Some(vector))?;
                     }
                     if tries == 0 {
-                        return Err(EAGAIN);
+                        return Err(EBUSY);
                     }
                     tries -= 1;
                     Step::Move

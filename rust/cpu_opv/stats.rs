@@ -44,7 +44,7 @@ pub(crate) enum Stat {
     Retries,
     /// Calls that failed with `EAGAIN`.
     Again,
-    /// Calls that failed because the CPU must not be disturbed.
+    /// Calls that failed with `EBUSY`.
     Refused,
     /// Operands, or pages of them, that were faulted in.
     Faults,
@@ -138,6 +138,7 @@ pub(crate) fn count_call(result: &Result<Outcome>) {
                 );
             }
             Err(e) if *e == EAGAIN => add(Stat::Again, 1),
+            Err(e) if *e == EBUSY => add(Stat::Refused, 1),
             Err(_) => {}
         }
     }

@@ -234,8 +234,11 @@ void model_expect(const struct ways_case *c, const struct way *way, bool rivals,
 	/* A task of another process is there, or one in the kernel, and the caller may not go there. */
 	if (given.in_place && (way->state == BUSY_OTHER || way->state == BUSY_OWN) && c->pinned &&
 	    case_uses(c, SECRET)) {
+		int ret;
+
 		given.in_place = false;
-		add_other(out, run(c, &given));
+		ret = run(c, &given);
+		add_other(out, ret == -EFAULT || ret == -EAGAIN ? -EBUSY : ret);
 		given.in_place = true;
 	} else if (!given.in_place && may_run_in_place(c) && case_uses(c, SECRET)) {
 		add_other(out, run(c, &given));
