@@ -293,13 +293,10 @@ impl Sink for FaultIn {
     unsafe fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
         for operand in operands {
             stats::add(Stat::Faults, 1);
-            pages::access(operand.addr, operand.write).map_err(|e| {
-                if killed() {
-                    EINTR
-                } else {
-                    operand.error(e)
-                }
-            })?;
+            // Where it fails, a pin tells why, unless it is of memory that cannot be pinned.
+            pages::access(operand.addr, operand.write)
+                .or_else(|_| pages::fault_in_operand(operand))
+                .map_err(|e| if killed() { EINTR } else { operand.error(e) })?;
         }
         Ok(())
     }

@@ -84,10 +84,11 @@ FIXTURE_SETUP(poison)
 		SKIP(return, "%s", why);
 	page = map_pages(1, MAP_PRIVATE);
 	ASSERT_TRUE(page != NULL);
+	/* Who says that a page is broken gets it, too. */
+	signal(SIGBUS, on_sigbus);
 	if (madvise(page, page_size, MADV_HWPOISON))
 		SKIP(return, "no MADV_HWPOISON: errno %d", errno);
 	munmap(page, page_size);
-	signal(SIGBUS, on_sigbus);
 	self->pages = map_pages(3, variant->flags);
 	ASSERT_TRUE(self->pages != NULL);
 }
