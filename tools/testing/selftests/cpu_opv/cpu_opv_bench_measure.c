@@ -13,7 +13,10 @@
 /* Instructions after which no more samples are taken: each can be a time slice of another task. */
 #define MAX_SUM		100000000
 
-/* Puts the caller on HOME, free to run on AWAY. That comes to rest. */
+/*
+ * Puts the caller on HOME, free to run on AWAY. That comes to rest, or does what it has missed
+ * while HOME executed: QEMU executes the CPUs in turn.
+ */
 static void go_home(const struct place *place)
 {
 	cpu_set_t set;
@@ -24,8 +27,10 @@ static void go_home(const struct place *place)
 	CPU_SET(AWAY, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
-	if (place->cpu != HOME)
+	if (place->cpu != HOME) {
 		bench_rest();
+		bench_relax();
+	}
 }
 
 void measure(const char *what, const struct place *place, sample_fn sample, const void *arg)

@@ -55,7 +55,7 @@ static uint64_t sample_membarrier(const struct place *place, const void *arg)
 	return checked("membarrier", ret, bench_since(start));
 }
 
-/* As TCMalloc does: who begins a sequence from now on sees the flag, all others are aborted. */
+/* As TCMalloc, with one fence: who begins a sequence now sees the flag, others are aborted. */
 static uint64_t sample_take_by_fence(const struct place *place, const void *arg)
 {
 	uint64_t start, count;
