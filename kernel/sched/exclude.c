@@ -86,34 +86,25 @@ static DEFINE_PER_CPU_SHARED_ALIGNED(struct exclude_slot, exclude_slots) = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(exclude_slots.lock),
 };
 
-static bool slot_is_closed(struct exclude_slot *slot, int cpu)
+/* Returns false if it is in use, or closed; else @now is the time. */
+static bool slot_trylock(struct exclude_slot *slot, int cpu, u64 *now)
 {
-	u64 left = READ_ONCE(slot->until) - sched_clock_cpu(cpu);
+	if (raw_spin_is_locked(&slot->lock) || !raw_spin_trylock(&slot->lock))
+		return false;
 
-	/* Negative ones, which are huge, are over */
-	return left - 1 < SLOT_CLOSED_MAX;
+	*now = sched_clock_cpu(cpu);
+	/* What is left, less one: if that is nothing or negative, it is huge */
+	if (slot->until - *now - 1 >= SLOT_CLOSED_MAX)
+		return true;
+	raw_spin_unlock(&slot->lock);
+	return false;
 }
 
-static bool slot_trylock(struct exclude_slot *slot, int cpu)
+/* F ended at @now, and took so long */
+static void slot_unlock(struct exclude_slot *slot, u64 now, u64 took)
 {
-	/* Without the lock, so that those who wait do not pass its line around */
-	if (slot_is_closed(slot, cpu) || !raw_spin_trylock(&slot->lock))
-		return false;
-	/* It may have been used meanwhile */
-	if (slot_is_closed(slot, cpu)) {
-		raw_spin_unlock(&slot->lock);
-		return false;
-	}
-	return true;
-}
-
-/* F took so long */
-static void slot_unlock(struct exclude_slot *slot, int cpu, u64 took)
-{
-	if (took) {
-		took = min(3 * took, SLOT_CLOSED_MAX);
-		WRITE_ONCE(slot->until, sched_clock_cpu(cpu) + took);
-	}
+	if (took)
+		slot->until = now + min(3 * took, SLOT_CLOSED_MAX);
 	raw_spin_unlock(&slot->lock);
 }
 
@@ -205,7 +196,7 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
 	struct rq *rq = cpu_rq(cpu);
 	struct task_struct *p;
-	u64 took = 0;
+	u64 start, end;
 	int ret = 0;
 
 	lockdep_assert_irqs_enabled();
@@ -215,21 +206,21 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	p = rcu_dereference_all(rq->curr);
 	if (may_run_user_code(p))
 		return occupant(rq, p);
-	if (!slot_trylock(slot, cpu))
+	if (!slot_trylock(slot, cpu, &start))
 		return -EAGAIN;
 
+	end = start;
 	scoped_guard (rq_lock_irqsave, rq) {
 		p = rcu_dereference_all(rq->curr);
 		if (may_run_user_code(p)) {
 			ret = occupant(rq, p);
 		} else {
-			took = sched_clock_cpu(cpu);
 			fn(arg, true);
-			took = sched_clock_cpu(cpu) - took;
+			end = sched_clock_cpu(cpu);
 		}
 	}
 
-	slot_unlock(slot, cpu, took);
+	slot_unlock(slot, end, end - start);
 	return ret;
 }
 
@@ -338,15 +329,16 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 		.rights	= current_rights(),
 		.ret	= -EAGAIN,
 	};
+	u64 now;
 
 	lockdep_assert_irqs_enabled();
 	guard(preempt)();
 	/* Moved there meanwhile? Without an interrupt its registers are not here. */
-	if (cpu == smp_processor_id() || !slot_trylock(slot, cpu))
+	if (cpu == smp_processor_id() || !slot_trylock(slot, cpu, &now))
 		return -EAGAIN;
 
 	if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
 		call.ret = -EAGAIN;
-	slot_unlock(slot, cpu, call.took);
+	slot_unlock(slot, sched_clock_cpu(cpu), call.took);
 	return call.ret;
 }

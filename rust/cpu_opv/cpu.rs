@@ -134,7 +134,16 @@ impl<'a> Target<'a> {
         });
 
         // It may have gone there in vain.
-        exclusion.map_err(|e| if in_mask && self.moved { EAGAIN } else { e })
+        exclusion.map_err(|e| if in_mask { self.lost() } else { e })
+    }
+
+    /// The error if the caller would have to be on the CPU, and was not.
+    pub(crate) fn lost(&self) -> Error {
+        if self.moved {
+            EAGAIN
+        } else {
+            EBUSY
+        }
     }
 
     /// Goes to the CPU, unless that was in vain too often, and waits for a turn there. Sleeps.

@@ -42,6 +42,7 @@ use kernel::{
         Excluded,
         Section, //
     },
+    page::PAGE_MASK,
     prelude::*,
     sync::barrier,
     uaccess::{
@@ -123,11 +124,17 @@ impl<'a> InPlace<'a> {
 
     /// Whether an operand is in memory of a device.
     fn touches_device(&self) -> bool {
-        self.0.iter().any(|raw| {
-            raw.addresses()
-                .iter()
-                // SAFETY: Interrupts are off, and user accesses reach the memory of the caller.
-                .any(|&addr| unsafe { bindings::user_page_is_special(addr as usize) })
+        // Most vectors have a word in the data and others on the stack, in turn.
+        let mut seen = [None; 2];
+
+        self.0.iter().flat_map(RawOp::addresses).any(|&addr| {
+            let page = addr as usize & PAGE_MASK;
+            if seen.contains(&Some(page)) {
+                return false;
+            }
+            seen = [Some(page), seen[0]];
+            // SAFETY: Interrupts are off, and user accesses reach the memory of the caller.
+            unsafe { bindings::user_page_is_special(page) }
         })
     }
 

@@ -99,21 +99,34 @@ impl Mapped {
     /// [`Poisoned`], before anything has happened.
     #[inline(always)]
     unsafe fn touch(self, len: u16) -> Result<(), Poisoned> {
-        const LINE: u16 = 64;
+        const LINE: usize = 64;
         const WORD: u16 = 8;
 
-        #[inline(never)]
-        unsafe fn touch_rest(operand: Mapped, len: u16) -> Result<(), Poisoned> {
+        /// From the end on, `len` bytes that are contiguous and not none.
+        unsafe fn touch_lines(start: *mut u8, len: usize) -> Result<(), Poisoned> {
             let mut at = len - 1;
 
             loop {
                 // SAFETY: By the safety requirements of `touch()`.
-                unsafe { mc::load_u8(operand.at(at.into()))? };
+                unsafe { mc::load_u8(start.wrapping_add(at))? };
                 if at < LINE {
                     return Ok(());
                 }
                 at -= LINE;
             }
+        }
+
+        #[inline(never)]
+        unsafe fn touch_rest(operand: Mapped, len: usize) -> Result<(), Poisoned> {
+            let first = len.min(operand.contiguous());
+
+            // SAFETY: By the safety requirements of `touch()`.
+            unsafe { touch_lines(operand.as_ptr(), first)? };
+            if first < len {
+                // SAFETY: As above.
+                unsafe { touch_lines(operand.at(first), len - first)? };
+            }
+            Ok(())
         }
 
         if len > 0 {
@@ -122,7 +135,7 @@ impl Mapped {
         }
         if len > WORD {
             // SAFETY: As above.
-            unsafe { touch_rest(self, len)? };
+            unsafe { touch_rest(self, len.into())? };
         }
         Ok(())
     }

@@ -76,6 +76,7 @@ impl Room {
 }
 
 /// Why a vector does not run.
+#[derive(Clone, Copy)]
 pub(crate) struct Failed {
     /// The operation that has the operand which is the reason, or the first one.
     pub(crate) index: usize,

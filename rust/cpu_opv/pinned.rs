@@ -87,17 +87,22 @@ impl Work {
         }
         loop {
             match (self.try_run(target, vector), pending) {
-                (Ok(Step::Ran(Outcome { stopped_at: 0, .. })), Some(error)) => return Err(error),
+                (Ok(Step::Ran(Outcome { stopped_at: 0, .. })), Some(failed)) => {
+                    return Ok(Step::Unpinned(failed))
+                }
                 (Ok(step), _) => return Ok(step),
-                (Err(Failed { index, error }), _) => {
+                (Err(failed), _) if failed.error != EFAULT && failed.error != EAGAIN => {
+                    return Err(failed.error)
+                }
+                (Err(failed), _) => {
                     let leading = vector.iter().take_while(|raw| raw.is_leading()).count();
 
                     // Fewer than before: this ends.
-                    vector = vector.get(..leading.min(index)).unwrap_or_default();
-                    if vector.is_empty() || (error != EFAULT && error != EAGAIN) {
-                        return Err(error);
+                    vector = vector.get(..leading.min(failed.index)).unwrap_or_default();
+                    if vector.is_empty() {
+                        return Ok(Step::Unpinned(failed));
                     }
-                    pending = Some(error);
+                    pending = Some(failed);
                     self.plan.set(vector)?;
                 }
             }

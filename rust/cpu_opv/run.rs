@@ -12,6 +12,7 @@ use crate::{
         Words, //
     },
     op,
+    pages::Failed,
     pinned::Work,
     way::{
         Exclusion,
@@ -45,6 +46,8 @@ pub(crate) enum Step {
     Pin,
     /// It did not run: the caller has to go to the CPU.
     Move,
+    /// It did not run: an operand could not be pinned. Leading comparisons before it did not stop it.
+    Unpinned(Failed),
     /// It met memory that the hardware has lost: it did not run, or not to its end.
     Poisoned,
 }
@@ -87,6 +90,7 @@ fn run_pinned(caller: &Caller, vector: &[RawOp], number: c_int) -> Result<Outcom
             Step::Ran(outcome) => return Ok(outcome),
             Step::Pin => {}
             Step::Move => target.go()?,
+            Step::Unpinned(failed) => return Err(failed.error),
             Step::Poisoned => return Err(EFAULT),
         }
     }
@@ -106,26 +110,22 @@ fn run_words(
     loop {
         let mut step = in_place::run(&target, vector, section)?;
         if matches!(step, Step::Pin) {
-            step = match Work::new(vector)?.run(&target, vector) {
-                Err(e) if e == EFAULT || e == EAGAIN => {
-                    // The task itself can access memory that cannot be pinned. But leading comparisons
-                    // decide first, as ever: in place.
-                    if tries == 0 || !vector.first().is_some_and(RawOp::is_leading) {
-                        in_place::fault_in(Some(vector))?;
-                    }
-                    if tries == 0 {
-                        return Err(EBUSY);
-                    }
-                    tries -= 1;
-                    Step::Move
-                }
-                result => result?,
-            };
+            step = Work::new(vector)?.run(&target, vector)?;
         }
         match step {
             Step::Ran(outcome) => return Ok(outcome),
             Step::Pin => {}
             Step::Move => target.go()?,
+            Step::Unpinned(Failed { index, .. }) => {
+                // The task itself can access memory that cannot be pinned: where it is, if not by
+                // chance where the CPU is.
+                in_place::fault_in(vector.get(index..=index))?;
+                if tries == 0 {
+                    return Err(target.lost());
+                }
+                tries -= 1;
+                target.go()?;
+            }
             Step::Poisoned => return Err(EFAULT),
         }
     }
