@@ -213,9 +213,11 @@ static void map_stack(void)
 
 	if (!room)
 		return;
-	munmap(room - 4096, STACK_ROOM + 4096);
+	/*
+	 * What is below stays as it is, without access: the kernel keeps its distance from other
+	 * mappings only, and nothing else can be mapped there.
+	 */
 	place(&regions[STACK], room + STACK_ROOM - REGION_BYTES);
-	/* Before something else is mapped there. */
 	unmap_stack(&regions[STACK], NULL);
 }
 
