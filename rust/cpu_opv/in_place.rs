@@ -208,6 +208,7 @@ fn run_in_region(vector: &[RawOp], at: &mut usize) -> Result<Option<c_int>, Faul
 }
 
 #[inline(always)]
+#[expect(clippy::cast_lossless)] // No calls in a region
 fn load(p: &UserWindow<'_>, len: u32) -> Result<u64, Fault> {
     Ok(match len {
         8 => p.read::<u64, 0>()?,

@@ -103,6 +103,10 @@ impl Mapped {
         const WORD: u16 = 8;
 
         /// From the end on, `len` bytes that are contiguous and not none.
+        ///
+        /// # Safety
+        ///
+        /// They must be mapped.
         unsafe fn touch_lines(start: *mut u8, len: usize) -> Result<(), Poisoned> {
             let mut at = len - 1;
 
@@ -116,6 +120,9 @@ impl Mapped {
             }
         }
 
+        /// # Safety
+        ///
+        /// As for `touch()`.
         #[inline(never)]
         unsafe fn touch_rest(operand: Mapped, len: usize) -> Result<(), Poisoned> {
             let first = len.min(operand.contiguous());

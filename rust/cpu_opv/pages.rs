@@ -272,7 +272,7 @@ fn copied_on_write(addr: usize) -> Option<bool> {
         return Some(is_private(&vma));
     }
     let mm = mm.mmap_read_trylock()?;
-    mm.vma_lookup(addr).map(|vma| is_private(&vma))
+    mm.vma_lookup(addr).map(is_private)
 }
 
 fn is_private(vma: &VmaRef) -> bool {

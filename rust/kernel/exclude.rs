@@ -184,9 +184,9 @@ impl Occupant {
     pub fn new(same_mm: bool, realtime: bool, isolated: bool) -> Self {
         Self(
             bindings::sched_occupant_SCHED_OCCUPANT
-                | u32::from(same_mm) * bindings::sched_occupant_SCHED_OCCUPANT_SAME_MM
-                | u32::from(realtime) * bindings::sched_occupant_SCHED_OCCUPANT_REALTIME
-                | u32::from(isolated) * bindings::sched_occupant_SCHED_OCCUPANT_ISOLATED,
+                | (u32::from(same_mm) * bindings::sched_occupant_SCHED_OCCUPANT_SAME_MM)
+                | (u32::from(realtime) * bindings::sched_occupant_SCHED_OCCUPANT_REALTIME)
+                | (u32::from(isolated) * bindings::sched_occupant_SCHED_OCCUPANT_ISOLATED),
         )
     }
 

@@ -17,7 +17,7 @@
 
 #include "../kselftest.h"
 
-#define PACE_NS	100000
+#define PACE_NS	35000	/* of each CPU */
 
 static struct spinner fillers[MAX_CPUS];
 static pid_t pacer;
@@ -72,15 +72,6 @@ long times_worst(const struct times *times)
 	return times_rank(times, 1000);
 }
 
-long long times_sum(const struct times *times)
-{
-	long long sum = 0;
-
-	for (int i = 0; i < times->nr; i++)
-		sum += times->ns[i];
-	return sum;
-}
-
 long median(long *values, int nr)
 {
 	qsort(values, nr, sizeof(*values), compare);
@@ -106,18 +97,18 @@ long interrupts(const char *name, int cpu)
 	if (f && fgets(line, sizeof(line), f)) {
 		int i = 0;
 
-		for (word = strtok_r(line, " \n", &save); word;
-		     word = strtok_r(NULL, " \n", &save), i++) {
+		for (word = strtok_r(line, "\n ", &save); word;
+		     word = strtok_r(NULL, "\n ", &save), i++) {
 			if (!strncmp(word, "CPU", 3) && atoi(word + 3) == cpu)
 				column = i;
 		}
 	}
 	while (f && column >= 0 && count < 0 && fgets(line, sizeof(line), f)) {
-		word = strtok_r(line, " :\n", &save);
+		word = strtok_r(line, "\n: ", &save);
 		if (!word || strcmp(word, name))
 			continue;
 		for (int i = 0; i <= column; i++)
-			word = strtok_r(NULL, " \n", &save);
+			word = strtok_r(NULL, "\n ", &save);
 		count = word ? atol(word) : -1;
 	}
 	if (f)
@@ -189,12 +180,21 @@ static void end_turn(void)
 #endif
 }
 
+/*
+ * Not on the last of cpus[] either, where the test itself runs, if there are
+ * enough.
+ */
+static int caller_cpu(int nr)
+{
+	return nr_cpus < 4 ? cpus[2] : cpus[2 + nr % (nr_cpus - 3)];
+}
+
 static void *call_often(void *arg)
 {
 	struct thread *thread = arg;
 	struct callers *callers = thread->callers;
 	struct caller *c = &callers->callers[thread->nr];
-	int start = cpus[2 + thread->nr % (nr_cpus - 2)];
+	int start = caller_cpu(thread->nr);
 	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
 	char *mem = maximal_memory(MAP_PRIVATE);
 	int cnt, target, cpu;
@@ -214,6 +214,9 @@ static void *call_often(void *arg)
 			target = now;
 			cpu = aim(callers, target, start);
 		}
+		/* There it would have a right to time like any other. */
+		if (target != OWN_CPU && current_cpu() == target)
+			aim(callers, target, start);
 		if (!cpu_opv(vec, cnt, cpu, 0)) {
 			c->done[target != OWN_CPU]++;
 		} else if (errno == EBUSY) {
@@ -233,8 +236,6 @@ static int run_callers(void *arg)
 	struct thread threads[MAX_CALLERS];
 	struct callers *callers = arg;
 
-	if (callers->cgroup && !write_text(callers->cgroup, "0"))
-		callers->callers[0].error = errno;
 	if (become_nobody())
 		callers->callers[0].error = errno;
 	for (int i = 0; i < callers->nr; i++) {
@@ -264,6 +265,13 @@ struct callers *callers_start(const struct callers *like)
 	callers->pid = start_child(run_callers, callers);
 	if (callers->pid < 0 || !wait_until(&callers->ready, callers->nr))
 		return NULL;
+	if (callers->cgroup) {
+		char pid[16];
+
+		snprintf(pid, sizeof(pid), "%d", callers->pid);
+		if (!write_text(callers->cgroup, pid))
+			return NULL;
+	}
 	return callers;
 }
 
@@ -314,14 +322,14 @@ long long callers_spent_ns(const struct callers *callers)
 
 static struct spinner there, control;
 
-bool observers_start(void)
+bool observers_start(int policy)
 {
 	for (int i = 2; i < nr_cpus; i++) {
 		if (!spinner_start(&fillers[i], cpus[i], SCHED_IDLE))
 			return false;
 	}
-	return spinner_start(&control, cpus[1], SCHED_OTHER) &&
-	       spinner_start(&there, TARGET, SCHED_OTHER);
+	return spinner_start(&control, cpus[1], policy) &&
+	       spinner_start(&there, TARGET, policy);
 }
 
 void observers_stop(void)
@@ -351,13 +359,6 @@ struct progress progress_since(const struct progress *start)
 	return now;
 }
 
-void progress_add(struct progress *sum, const struct progress *more)
-{
-	sum->ns += more->ns;
-	sum->there += more->there;
-	sum->control += more->control;
-}
-
 double progress_lost(const struct progress *without, const struct progress *with)
 {
 	return 1 - (double)with->there / with->control * without->control / without->there;
@@ -366,8 +367,8 @@ double progress_lost(const struct progress *without, const struct progress *with
 /* Sleeps for a moment, again and again. */
 static int keep_pace(void *arg)
 {
-	struct sched_param param = { .sched_priority = 95 };
-	long long next = time_ns();
+	struct sched_param param = { .sched_priority = 80 };
+	long long next = time_ns(), pace = PACE_NS * nr_cpus;
 
 	pin(0, cpus[nr_cpus - 1]);
 	if (sched_setscheduler(0, SCHED_FIFO, &param))
@@ -375,9 +376,9 @@ static int keep_pace(void *arg)
 	for (;;) {
 		struct timespec ts;
 
-		next += PACE_NS;
+		next += pace;
 		if (next < time_ns())
-			next = time_ns() + PACE_NS;
+			next = time_ns() + pace;
 		ts.tv_sec = next / 1000000000;
 		ts.tv_nsec = next % 1000000000;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);

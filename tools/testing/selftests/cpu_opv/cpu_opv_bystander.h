@@ -103,7 +103,7 @@ void progress_add(struct progress *sum, const struct progress *more);
 double progress_lost(const struct progress *without, const struct progress *with);
 
 /*
- * Wakes up ten times in a millisecond, on a CPU that is not the target. Emulated CPUs
+ * Wakes up several times in a millisecond, on the last of cpus[]. Emulated CPUs
  * take turns of no more than the time to the next timer: what is late is so because
  * of what runs on its own CPU, not because it was not its turn.
  */
