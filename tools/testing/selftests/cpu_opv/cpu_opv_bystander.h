@@ -23,7 +23,6 @@ bool times_new(struct times *times, int max);
 void times_add(struct times *times, long ns);
 long times_worst(const struct times *times);
 long times_rank(const struct times *times, int permille);	/* 999: 99.9th percentile */
-long long times_sum(const struct times *times);
 long median(long *values, int nr);
 
 /* The test itself: gets a CPU at once, on one that is not the target. Not its children. */
@@ -81,14 +80,15 @@ long long callers_spent_ns(const struct callers *callers);
 /* ---- what the target loses ---- */
 
 /*
- * A task on the target; one like it on the second of cpus[], where nothing else is; and one of the lowest class on each CPU that is left. Emulated CPUs that take
- * turns (scripts/qemu --icount) are then always busy.
+ * A task on the target, of this policy (sched(7)); one like it on the second of cpus[],
+ * where nothing else is; and one of the lowest class on each CPU that is left.
  *
- * They do not take equal turns: who sends an interrupt ends its own. So what the first
- * one does is compared not with the time, but with what the second one does, which is
- * not interrupted either.
+ * What the first one does is compared not with the time, but with what the second one
+ * does, which nobody calls for. Emulated CPUs that take turns (scripts/qemu --icount) are
+ * then always busy, and have equal turns, but for those that end theirs early because
+ * they send an interrupt or wait.
  */
-bool observers_start(void);
+bool observers_start(int policy);
 void observers_stop(void);
 
 struct progress {
@@ -98,7 +98,6 @@ struct progress {
 
 struct progress progress_now(void);
 struct progress progress_since(const struct progress *start);
-void progress_add(struct progress *sum, const struct progress *more);
 /* The part of its time that the task on the target lost. */
 double progress_lost(const struct progress *without, const struct progress *with);
 

@@ -28,7 +28,9 @@
 #define WORK_ROUNDS	20000
 #define TIME_MS		10000
 
-#define MAX_LATE	2.0	/* times as late as without */
+/* Times as late as without: at worst, and but for one in a hundred */
+#define MAX_LATE	2.0
+#define MAX_LATE_RANK	1.5
 
 struct waker {
 	int cpu;
@@ -50,16 +52,13 @@ FIXTURE(realtime) {
 
 FIXTURE_VARIANT(realtime) {
 	bool busy;		/* the CPU, when the thread sleeps */
-	bool pinned;		/* the callers, so that they cannot go there */
 	enum vector vector;
 };
 
-FIXTURE_VARIANT_ADD(realtime, idle) { false, false, LONG };
-FIXTURE_VARIANT_ADD(realtime, idle_pinned) { false, true, LONG };
-FIXTURE_VARIANT_ADD(realtime, idle_pinned_many_pages) { false, true, MAXIMAL };
-FIXTURE_VARIANT_ADD(realtime, busy) { true, false, LONG };
-FIXTURE_VARIANT_ADD(realtime, busy_pinned) { true, true, LONG };
-FIXTURE_VARIANT_ADD(realtime, busy_pinned_many_pages) { true, true, MAXIMAL };
+FIXTURE_VARIANT_ADD(realtime, idle) { false, LONG };
+FIXTURE_VARIANT_ADD(realtime, idle_many_pages) { false, MAXIMAL };
+FIXTURE_VARIANT_ADD(realtime, busy) { true, LONG };
+FIXTURE_VARIANT_ADD(realtime, busy_many_pages) { true, MAXIMAL };
 
 FIXTURE_SETUP(realtime)
 {
@@ -155,7 +154,7 @@ static void summarize(struct __test_metadata *_metadata, const char *what, struc
 TEST_F_TIMEOUT(realtime, wakes_in_time, 300)
 {
 	struct callers like = {
-		.nr = CALLERS, .target = OWN_CPU, .pinned = variant->pinned,
+		.nr = CALLERS, .target = OWN_CPU, .pinned = true,
 		.vector = variant->vector,
 	}, *callers = callers_start(&like);
 	struct result without = { 0 }, with = { 0 };
@@ -179,7 +178,7 @@ TEST_F_TIMEOUT(realtime, wakes_in_time, 300)
 	EXPECT_GT(callers_done(callers), 0);
 
 	EXPECT_LE(with.late, MAX_LATE * without.late);
-	EXPECT_LE(with.late_rank, MAX_LATE * without.late_rank);
+	EXPECT_LE(with.late_rank, MAX_LATE_RANK * without.late_rank);
 	pacer_stop();
 	spinner_stop(&spinner);
 }
