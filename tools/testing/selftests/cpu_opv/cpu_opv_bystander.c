@@ -2,6 +2,8 @@
 /* Tests of cpu_opv(2): bystanders: see cpu_opv_bystander.h. */
 #define _GNU_SOURCE
 #include <grp.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,6 +117,18 @@ long interrupts(const char *name, int cpu)
 	if (f)
 		fclose(f);
 	return count;
+}
+
+void gate_wait(struct gate *gate)
+{
+	while (!__atomic_load_n(&gate->open, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &gate->open, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+void gate_open(struct gate *gate)
+{
+	__atomic_store_n(&gate->open, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &gate->open, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 int become_nobody(void)

@@ -31,6 +31,19 @@ void supervise(void);
 /* Of CPU @cpu in the line @name of /proc/interrupts, or -1 */
 long interrupts(const char *name, int cpu);
 
+/*
+ * ---- many processes that begin at once ----
+ *
+ * In shared memory. Not a pipe: those who read it are let through by its lock, one after
+ * the other, each when it gets a CPU beside all that are spinning by then.
+ */
+struct gate {
+	int open;
+};
+
+void gate_wait(struct gate *gate);
+void gate_open(struct gate *gate);
+
 /* ---- who calls: threads of a process of nobody ---- */
 
 #define MAX_CALLERS	16
