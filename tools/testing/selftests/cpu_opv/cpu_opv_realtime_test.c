@@ -4,8 +4,8 @@
  * thread there, which wakes up each millisecond and works for a moment: in time, as
  * beside the same threads in calls for the CPUs where they are.
  *
- * The worst single wake-up is noise, of emulated CPUs above all: compared are medians of
- * the worst of some rounds, with and without in turn.
+ * With and without in some rounds, in turn: both see the same noise, of emulated CPUs above
+ * all.
  *
  * Wants a guest whose clock counts instructions (scripts/qemu --icount).
  */
@@ -21,7 +21,7 @@
 #include "../kselftest_harness.h"
 
 #define CALLERS		4
-#define ROUNDS		7
+#define ROUNDS		3
 #define WAKE_UPS	300	/* in a round */
 #define SETTLE_MS	20
 #define PERIOD_NS	1000000
@@ -34,14 +34,8 @@
 
 struct waker {
 	int cpu;
+	long long ns;		/* that it takes, in all */
 	struct times late;
-};
-
-struct result {
-	int nr;			/* rounds, and of each: */
-	long typical[ROUNDS], rank[ROUNDS], worst[ROUNDS];
-	long late, late_rank;	/* medians of the worst, and of the 99th percentile */
-	long long ns;
 };
 
 /* It has the rest of the CPU. Not in the fixture, which is in shared memory. */
@@ -94,7 +88,7 @@ static int wake_often(void *arg)
 	if (sched_setscheduler(0, SCHED_FIFO, &param) || mlockall(MCL_CURRENT))
 		return KSFT_FAIL;
 	next = time_ns();
-	while (waker->late.nr < waker->late.max) {
+	for (int i = 0; i < WAKE_UPS; i++) {
 		struct timespec ts;
 
 		next += PERIOD_NS;
@@ -110,45 +104,38 @@ static int wake_often(void *arg)
 	return KSFT_PASS;
 }
 
-/* Some wake-ups of the thread. Returns false if it does not get on at all. */
-static bool observe(struct result *result)
+static struct waker *waker_new(void)
 {
 	struct waker *waker = mmap(NULL, sizeof(*waker), PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	long long start;
+
+	if (waker == MAP_FAILED || !times_new(&waker->late, ROUNDS * WAKE_UPS))
+		return NULL;
+	waker->cpu = TARGET;
+	return waker;
+}
+
+/* Some wake-ups of the thread. Returns false if it does not get on at all. */
+static bool observe(struct waker *waker)
+{
+	long long start = time_ns();
 	int status;
 	pid_t pid;
 	bool ok;
 
-	if (waker == MAP_FAILED)
-		return false;
-	waker->cpu = TARGET;
-	if (!times_new(&waker->late, WAKE_UPS))
-		return false;
-	start = time_ns();
 	pid = start_child(wake_often, waker);
 	ok = pid > 0 && wait_child(pid, &status, TIME_MS) && !status;
-	result->ns += time_ns() - start;
+	waker->ns += time_ns() - start;
 	if (!ok && pid > 0)
 		kill_child(pid, 5000);
-	result->typical[result->nr] = times_rank(&waker->late, 500);
-	result->worst[result->nr] = times_worst(&waker->late);
-	result->rank[result->nr] = times_rank(&waker->late, 990);
-	result->nr++;
 	return ok;
 }
 
-static void summarize(struct __test_metadata *_metadata, const char *what, struct result *r)
+static void show(struct __test_metadata *_metadata, const char *what, const struct waker *waker)
 {
-	long most = 0;
-
-	for (int i = 0; i < r->nr; i++)
-		most = r->worst[i] > most ? r->worst[i] : most;
-	r->late = median(r->worst, r->nr);
-	r->late_rank = median(r->rank, r->nr);
-	TH_LOG("%s: late by %.1f us, 99%%: %.1f us, worst: %.1f us (medians of %d rounds; of all: %.1f us), in %lld ms",
-	       what, median(r->typical, r->nr) / 1e3, r->late_rank / 1e3, r->late / 1e3, r->nr,
-	       most / 1e3, r->ns / 1000000);
+	TH_LOG("%s: late by %.1f us, 99%%: %.1f us, worst of %d: %.1f us, in %lld ms", what,
+	       times_rank(&waker->late, 500) / 1e3, times_rank(&waker->late, 990) / 1e3,
+	       waker->late.nr, times_worst(&waker->late) / 1e3, waker->ns / 1000000);
 }
 
 TEST_F_TIMEOUT(realtime, wakes_in_time, 300)
@@ -157,28 +144,28 @@ TEST_F_TIMEOUT(realtime, wakes_in_time, 300)
 		.nr = CALLERS, .target = OWN_CPU, .pinned = true,
 		.vector = variant->vector,
 	}, *callers = callers_start(&like);
-	struct result without = { 0 }, with = { 0 };
+	struct waker *without = waker_new(), *with = waker_new();
 	bool ok = true;
 
-	ASSERT_TRUE(callers != NULL);
+	ASSERT_TRUE(callers && without && with);
 	for (int i = 0; i < ROUNDS && ok; i++) {
 		callers_aim(callers, OWN_CPU);
 		sleep_ms(SETTLE_MS);
-		ASSERT_TRUE(observe(&without));
+		ASSERT_TRUE(observe(without));
 		callers_aim(callers, TARGET);
 		sleep_ms(SETTLE_MS);
-		ok = observe(&with);
+		ok = observe(with);
 	}
 	callers_stop(callers);
 	EXPECT_TRUE(ok);
-	summarize(_metadata, "without", &without);
-	summarize(_metadata, "with", &with);
+	show(_metadata, "without", without);
+	show(_metadata, "with", with);
 	TH_LOG("%ld calls, %ld refused", callers_done(callers), callers_refused(callers));
 	EXPECT_EQ(callers_error(callers), 0);
 	EXPECT_GT(callers_done(callers), 0);
 
-	EXPECT_LE(with.late, MAX_LATE * without.late);
-	EXPECT_LE(with.late_rank, MAX_LATE_RANK * without.late_rank);
+	EXPECT_LE(times_worst(&with->late), MAX_LATE * times_worst(&without->late));
+	EXPECT_LE(times_rank(&with->late, 990), MAX_LATE_RANK * times_rank(&without->late, 990));
 	pacer_stop();
 	spinner_stop(&spinner);
 }
