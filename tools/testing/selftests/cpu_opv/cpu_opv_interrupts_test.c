@@ -117,10 +117,13 @@ TEST_F_TIMEOUT(interrupts, sent, 60)
 			EXPECT_EQ(locked, CALLS);
 		}
 	} else {
-		EXPECT_GE(cal, CALLS);
+		/* A thread of the kernel may have run there for a moment. */
+		EXPECT_GE(cal, CALLS - OTHERS);
 		EXPECT_LE(cal, CALLS + OTHERS);
 		if (read_stat("interrupted") >= 0) {
-			EXPECT_EQ(interrupted, CALLS);
+			EXPECT_EQ(interrupted + locked, CALLS);
+			EXPECT_LE(interrupted, cal);
+			EXPECT_LE(locked, OTHERS);
 		}
 	}
 	EXPECT_LE(res, OTHERS);

@@ -18,7 +18,7 @@
 #define CALLS		200
 #define BUSY_MS		5000	/* for all of those that are refused */
 #define CALLS_MS	60000
-#define OTHERS		10	/* interrupts for something else, where nothing is isolated */
+#define OTHERS		10	/* what has nothing to do with the calls */
 
 /* In a fixture, which is in shared memory, the child would change it, too. */
 static struct spinner spinner;
@@ -173,13 +173,15 @@ TEST_F_TIMEOUT(isolated, is_not_interrupted, 120)
 		EXPECT_LT(visit->cal, CALLS / 2);
 		return;
 	}
-	EXPECT_EQ(visit->refused, CALLS);
+	/* A thread of the kernel may have run there for a moment. */
+	EXPECT_EQ(visit->refused + visit->done, CALLS);
+	EXPECT_GE(visit->refused, CALLS - OTHERS);
 	EXPECT_LE(visit->cal, others);
 	EXPECT_LE(visit->res, others);
 	/* It has not waited for anything. */
 	EXPECT_LT(visit->took_ns, BUSY_MS * 1000000LL);
 	if (busy >= 0) {
-		EXPECT_EQ(read_stat("ebusy") - busy, CALLS);
+		EXPECT_EQ(read_stat("ebusy") - busy, visit->refused);
 	}
 }
 
