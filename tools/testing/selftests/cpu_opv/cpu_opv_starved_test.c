@@ -4,6 +4,9 @@
  * CPU, 200 threads of the lowest class copy across pages by calls, and four threads leave
  * them hardly any time; another process makes the same call on another CPU.
  *
+ * Alone, it is beside a task that makes no calls: emulated CPUs take turns, so that some calls
+ * are interrupted for as long as such a turn. pacer_start() makes those short.
+ *
  * Wants a guest whose clock counts instructions (scripts/qemu --icount).
  */
 #define _GNU_SOURCE
@@ -33,7 +36,7 @@ FIXTURE(starved) {
 
 FIXTURE_SETUP(starved)
 {
-	const char *why = check_settings(2);
+	const char *why = check_settings(3);
 
 	if (why)
 		SKIP(return, "%s", why);
@@ -171,14 +174,19 @@ TEST_F_TIMEOUT(starved, stranger_does_not_wait, 120)
 	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct times *alone, *beside;
+	struct spinner spinner;
 	pid_t pid;
 
 	ASSERT_TRUE(crowd != MAP_FAILED);
+	ASSERT_TRUE(pacer_start());
+	ASSERT_TRUE(spinner_start(&spinner, TARGET, SCHED_OTHER));
 	alone = measure_calls();
+	spinner_stop(&spinner);
 	ASSERT_TRUE(alone != NULL);
 	ASSERT_TRUE(start_crowd(crowd, &pid));
 	beside = measure_calls();
 	EXPECT_TRUE(kill_child(pid, 60000));
+	pacer_stop();
 	ASSERT_TRUE(beside != NULL);
 	show(_metadata, "alone", alone);
 	show(_metadata, "beside threads that call", beside);
