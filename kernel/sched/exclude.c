@@ -120,15 +120,16 @@ static bool is_isolated(int cpu)
 }
 
 /*
- * Whether the user task that @rq runs is not to be interrupted for others: by
- * its class, or that of the task which lends it its turn, or as the CPU is
- * isolated.
+ * Whether the user task that @rq runs is of a real-time class, or runs in the
+ * turn of one that is blocked by it. While another task is being switched to,
+ * that is rq->donor already, and not blocked.
  */
 static bool is_realtime(struct rq *rq, struct task_struct *p)
 {
 	struct task_struct *donor = rcu_dereference_all(rq->donor);
 
-	return rt_or_dl_task(p) || (donor && rt_or_dl_task(donor));
+	return rt_or_dl_task(p) ||
+	       (donor && task_is_blocked(donor) && rt_or_dl_task(donor));
 }
 
 /* What the callers on other CPUs may know of @p, which @rq runs. */
