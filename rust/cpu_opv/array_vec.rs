@@ -3,11 +3,10 @@
 //! A vector without allocations.
 
 use core::{
-    convert::Infallible,
+    iter,
     mem::MaybeUninit, //
 };
 use kernel::prelude::*;
-use pin_init::uninit;
 
 /// Up to `N` elements, in place.
 ///
@@ -17,33 +16,19 @@ use pin_init::uninit;
 ///
 /// `len` is at most `N`, and the first `len` elements are initialized.
 pub(crate) struct ArrayVec<T, const N: usize> {
-    elements: MaybeUninit<[T; N]>,
+    elements: [MaybeUninit<T>; N],
     len: usize,
 }
 
 impl<T: Copy, const N: usize> ArrayVec<T, N> {
     /// Creates an empty vector.
     #[inline(always)]
-    pub(crate) fn new() -> impl Init<Self> {
+    pub(crate) const fn new() -> Self {
         // INVARIANT: None of them.
-        init!(Self {
-            elements <- uninit::<_, Infallible>(),
+        Self {
+            elements: [const { MaybeUninit::uninit() }; N],
             len: 0,
-        })
-    }
-
-    /// The room for elements.
-    #[inline(always)]
-    fn room(&mut self) -> &mut [MaybeUninit<T>] {
-        // SAFETY: The layouts are the same, and what need not be initialized may be so.
-        unsafe { core::slice::from_raw_parts_mut(self.elements.as_mut_ptr().cast(), N) }
-    }
-
-    /// Removes all elements.
-    #[inline(always)]
-    pub(crate) fn clear(&mut self) {
-        // INVARIANT: None of them.
-        self.len = 0;
+        }
     }
 
     /// Appends `element`.
@@ -53,9 +38,10 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
     /// `EINVAL` if there is no room.
     #[inline(always)]
     pub(crate) fn push(&mut self, element: T) -> Result {
-        let len = self.len;
-
-        self.room().get_mut(len).ok_or(EINVAL)?.write(element);
+        self.elements
+            .get_mut(self.len)
+            .ok_or(EINVAL)?
+            .write(element);
         // INVARIANT: It was less than `N`, and the element is there now.
         self.len += 1;
         Ok(())
@@ -65,18 +51,38 @@ impl<T: Copy, const N: usize> ArrayVec<T, N> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there is no room; those of `f`. There are no elements then.
+    /// `EINVAL` if there is no room for them. There are no elements then.
     #[inline(always)]
-    pub(crate) fn set_map<I>(&mut self, items: &[I], mut f: impl FnMut(&I) -> Result<T>) -> Result {
+    pub(crate) fn set<I>(&mut self, items: &[I], mut f: impl FnMut(&I) -> T) -> Result {
+        for (slot, item) in iter::zip(self.room(items.len())?, items) {
+            slot.write(f(item));
+        }
+        // SAFETY: There was room for them, and all are there now.
+        unsafe { self.set_len(items.len()) };
+        Ok(())
+    }
+
+    /// Removes all elements. Returns room for `count` new ones.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no room for them.
+    #[inline(always)]
+    pub(crate) fn room(&mut self, count: usize) -> Result<&mut [MaybeUninit<T>]> {
         // INVARIANT: None of them.
         self.len = 0;
-        let room = self.room().get_mut(..items.len()).ok_or(EINVAL)?;
-        for (slot, item) in room.iter_mut().zip(items) {
-            slot.write(f(item)?);
-        }
-        // INVARIANT: There was room for them, and all are there now.
-        self.len = items.len();
-        Ok(())
+        self.elements.get_mut(..count).ok_or(EINVAL)
+    }
+
+    /// Makes the first `count` elements of the room those of the vector.
+    ///
+    /// # Safety
+    ///
+    /// There must be such room, and all of it has to be initialized.
+    #[inline(always)]
+    pub(crate) unsafe fn set_len(&mut self, count: usize) {
+        // INVARIANT: By the safety requirements.
+        self.len = count;
     }
 }
 

@@ -7,18 +7,17 @@
 //! sequences: it excludes them, reaches the data of other CPUs and of those that are offline, and
 //! always comes to an end, under a debugger too.
 //!
-//! [`read`] reads the vector, once, and [`op`] checks it. Then [`run`] takes it through the cheapest
-//! way that there is, chosen by [`way`]:
+//! [`read`] reads the vector, while [`op`] checks it: an [`op::Vector`]. Then [`run`] takes it through
+//! the cheapest way that there is, chosen by [`way`]:
 //!
 //! * [`in_place`]: on user memory itself, if it has at most one store, of a word, at the end.
 //! * [`pinned`]: on pinned pages, by these steps, each of which needs what the one before made, and is
 //!   undone when that is dropped:
 //!
-//!   1. [`plan`] notes where operands lie, and in which pages: a [`plan::Plan`].
-//!   2. [`pages`] pins them: [`pages::Pinned`].
-//!   3. [`map`] gives every operand an address in the kernel, those that cross pages a contiguous one
-//!      if there is a permit from [`budget`]: a [`map::MappedVector`].
-//!   4. [`exec`] runs the operations, in [`segments`] where operands are not contiguous.
+//!   1. [`plan`] notes in which pages operands are: a [`plan::Plan`].
+//!   2. [`pages`] pins them, and so gives every operand an address in the kernel, or two: a
+//!      [`pages::Pinned`]. What is not there is faulted in before, by [`fault_in`], with nothing held.
+//!   3. [`exec`] runs the operations, in [`segments`] where operands cross pages.
 //!
 //! Both need the CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`], or by going there.
 //! What runs then neither sleeps nor waits for a page.
@@ -27,13 +26,13 @@
 
 mod abi;
 mod array_vec;
-mod budget;
 mod cpu;
 #[cfg(CONFIG_CPU_OPV_STATS)]
 mod debugfs;
 mod exec;
+mod fault_in;
 mod in_place;
-mod map;
+mod mapped;
 mod op;
 mod pages;
 mod pinned;

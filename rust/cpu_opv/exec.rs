@@ -5,19 +5,17 @@
 //! Nothing here sleeps or faults: all of it was made sure before. Only hardware can fail.
 
 use crate::{
-    map::{
-        Mapped,
-        MappedVector, //
-    },
+    abi,
+    mapped::Mapped,
     op::{
-        Op,
-        Update,
-        Width, //
+        is_aligned,
+        is_word,
+        update,
+        Op, //
     },
     segments::segments,
 };
 use kernel::{
-    exclude::Excluded,
     ffi::c_int,
     mm::mc::{
         self,
@@ -26,62 +24,72 @@ use kernel::{
     sync::barrier, //
 };
 
-/// Runs `vector`, in order.
+/// Runs `ops`, in order. Their operands are [mapped](Op::mapped); those that are in two pages have the
+/// second one where `rest` says, by the index of the operation, and 0 or 1.
 ///
 /// Returns 0, or the number, from 1, of the comparison that stopped it.
+///
+/// # Safety
+///
+/// All bytes of each operand have to be mapped there, as far from the start of a page as they were in
+/// user memory, and such that they can be written if the operation does. Others may access them at the
+/// same time.
 ///
 /// # Errors
 ///
 /// [`Poisoned`]: the vector ends where it met bad memory.
 #[inline]
-pub(crate) fn run(_: &Excluded, vector: MappedVector<'_>) -> Result<c_int, Poisoned> {
-    let mut ops = vector.ops().iter();
-    let mut operands = vector.operands().iter().copied();
-    // By the invariants of `MappedVector` there are as many as are needed.
-    let mut next = || operands.next();
+pub(crate) unsafe fn run(
+    ops: &[Op],
+    rest: impl Fn(usize, usize) -> Option<*mut u8>,
+) -> Result<c_int, Poisoned> {
+    for (index, op) in ops.iter().enumerate() {
+        let len = op.len();
+        let (a, b) = (op.mapped(0), op.mapped(1));
+        // Aligned ones are in one page.
+        let words = || is_word(len) && is_aligned((a.addr() | b.addr()) as u64, len);
+        let both = || {
+            (
+                Mapped::new(a, rest(index, 0)),
+                Mapped::new(b, rest(index, 1)),
+            )
+        };
 
-    while let Some(op) = ops.next() {
-        match *op {
-            Op::Compare { len, equal } => {
-                let (Some(a), Some(b)) = (next(), next()) else {
-                    break;
-                };
-                if self::equal(a, b, len)? != equal {
-                    return Ok((vector.ops().len() - ops.len()) as c_int);
+        // SAFETY: By the safety requirements.
+        unsafe {
+            match op.code() {
+                abi::COMPARE_EQ | abi::COMPARE_NE => {
+                    let equal = if words() {
+                        load(a, len)? == load(b, len)?
+                    } else {
+                        equal(both(), len as usize)?
+                    };
+
+                    if equal != (op.code() == abi::COMPARE_EQ) {
+                        return Ok(index as c_int + 1);
+                    }
+                }
+                abi::MEMCPY if words() => store(a, len, load(b, len)?)?,
+                abi::MEMCPY => copy(both(), len as usize, op.backward())?,
+                abi::MB => barrier::smp_mb(barrier::Full),
+                code => {
+                    let [_, arg] = op.args();
+
+                    store(a, len, update(code, load(a, len)?, arg))?;
                 }
             }
-            Op::Copy { len, backward } => {
-                let (Some(dst), Some(src)) = (next(), next()) else {
-                    break;
-                };
-                copy(dst, src, len, backward)?;
-            }
-            Op::Update { update, width, arg } => {
-                let Some(p) = next() else {
-                    break;
-                };
-                self::update(p, width, update, arg)?;
-            }
-            Op::Barrier => barrier::smp_mb(barrier::Full),
         }
     }
     Ok(0)
 }
 
-/// The width, if both operands are words.
-#[inline]
-fn words(a: Mapped, b: Mapped, len: usize) -> Option<Width> {
-    Width::new(len)
-        .filter(|width| width.aligned(a.as_ptr().addr()) && width.aligned(b.as_ptr().addr()))
-}
-
-#[inline]
-fn equal(a: Mapped, b: Mapped, len: usize) -> Result<bool, Poisoned> {
-    if let Some(width) = words(a, b, len) {
-        return Ok(load(a, width)? == load(b, width)?);
-    }
+/// # Safety
+///
+/// `a` and `b` have to be mapped.
+#[inline(never)]
+unsafe fn equal((a, b): (Mapped, Mapped), len: usize) -> Result<bool, Poisoned> {
     for (start, end) in segments(len, a.contiguous(), b.contiguous(), false) {
-        // SAFETY: By the invariants of `MappedVector`, both have these bytes, which are contiguous.
+        // SAFETY: By the safety requirements; what is in a segment is contiguous.
         if !unsafe { mc::equal(a.at(start), b.at(start), end - start)? } {
             return Ok(false);
         }
@@ -89,60 +97,55 @@ fn equal(a: Mapped, b: Mapped, len: usize) -> Result<bool, Poisoned> {
     Ok(true)
 }
 
-#[inline]
-fn copy(dst: Mapped, src: Mapped, len: usize, backward: bool) -> Result<(), Poisoned> {
-    if let Some(width) = words(dst, src, len) {
-        return store(dst, width, load(src, width)?);
-    }
+/// # Safety
+///
+/// Both have to be mapped, `dst` such that it can be written.
+#[inline(never)]
+unsafe fn copy((dst, src): (Mapped, Mapped), len: usize, backward: bool) -> Result<(), Poisoned> {
     for (start, end) in segments(len, dst.contiguous(), src.contiguous(), backward) {
-        let (dst, src) = (dst.at(start), src.at(start));
-
-        // SAFETY: By the invariants of `MappedVector`, both have these bytes, which are contiguous, and
-        // `dst` may be written.
+        // SAFETY: By the safety requirements; what is in a segment is contiguous.
         unsafe {
             if backward {
-                mc::copy_backward(dst, src, end - start)?;
+                mc::copy_backward(dst.at(start), src.at(start), end - start)?;
             } else {
-                mc::copy_forward(dst, src, end - start)?;
+                mc::copy_forward(dst.at(start), src.at(start), end - start)?;
             }
         }
     }
     Ok(())
 }
 
-/// Programs count in words of 8 bytes.
+/// Loads an aligned word of `len` bytes at once.
+///
+/// # Safety
+///
+/// It has to be mapped.
 #[inline]
-fn update(p: Mapped, width: Width, update: Update, arg: u64) -> Result<(), Poisoned> {
-    store(p, width, update.of(load(p, width)?, arg))
-}
-
-/// Loads an aligned word at once.
-#[inline]
-fn load(p: Mapped, width: Width) -> Result<u64, Poisoned> {
-    let p = p.as_ptr();
-
-    // SAFETY: By the invariants of `MappedVector` the word is there; an aligned one is contiguous.
+unsafe fn load(p: *const u8, len: u32) -> Result<u64, Poisoned> {
+    // SAFETY: By the safety requirements.
     unsafe {
-        Ok(match width {
-            Width::W8 => mc::load_u64(p)?,
-            Width::W4 => mc::load_u32(p)?.into(),
-            Width::W2 => mc::load_u16(p)?.into(),
+        Ok(match len {
+            8 => mc::load_u64(p)?,
+            4 => mc::load_u32(p)?.into(),
+            2 => mc::load_u16(p)?.into(),
             _ => mc::load_u8(p)?.into(),
         })
     }
 }
 
-/// Stores the low bytes of `value` as an aligned word, at once.
+/// Stores the low bytes of `value` as an aligned word of `len` bytes, at once.
+///
+/// # Safety
+///
+/// It has to be mapped such that it can be written.
 #[inline]
-fn store(p: Mapped, width: Width, value: u64) -> Result<(), Poisoned> {
-    let p = p.as_ptr();
-
-    // SAFETY: As in `load()`; the word may be written.
+unsafe fn store(p: *mut u8, len: u32, value: u64) -> Result<(), Poisoned> {
+    // SAFETY: By the safety requirements.
     unsafe {
-        match width {
-            Width::W8 => mc::store_u64(p, value),
-            Width::W4 => mc::store_u32(p, value as u32),
-            Width::W2 => mc::store_u16(p, value as u16),
+        match len {
+            8 => mc::store_u64(p, value),
+            4 => mc::store_u32(p, value as u32),
+            2 => mc::store_u16(p, value as u16),
             _ => mc::store_u8(p, value as u8),
         }
     }

@@ -7,7 +7,6 @@
 #include <linux/cache.h>
 #include <linux/init.h>
 #include <linux/moduleparam.h>
-#include <linux/mutex.h>
 #include <linux/string.h>
 #include <linux/syscalls.h>
 #include <linux/sysctl.h>
@@ -54,9 +53,6 @@ static const struct kernel_param_ops remote_param_ops = {
 };
 module_param_cb(remote, &remote_param_ops, NULL, 0);
 
-/* One at a time: a table entry of sysctl has no lock. */
-static DEFINE_MUTEX(sysctl_lock);
-
 static int sysctl_remote(const struct ctl_table *table, int write, void *buffer, size_t *lenp,
 			 loff_t *ppos)
 {
@@ -72,40 +68,7 @@ static int sysctl_remote(const struct ctl_table *table, int write, void *buffer,
 	return set_remote(name);
 }
 
-DEFINE_SEMAPHORE(cpu_opv_vmap_sem, 0);
-static int max_vmap;
-static int max_vmap_max = 4096;
-
-static int sysctl_max_vmap(const struct ctl_table *table, int write, void *buffer, size_t *lenp,
-			   loff_t *ppos)
-{
-	int ret, new;
-	const struct ctl_table copy = {
-		.data	= &new,
-		.maxlen	= sizeof(new),
-		.extra1	= table->extra1,
-		.extra2	= table->extra2,
-	};
-
-	guard(mutex)(&sysctl_lock);
-	new = max_vmap;
-	ret = proc_dointvec_minmax(&copy, write, buffer, lenp, ppos);
-	if (ret || !write)
-		return ret;
-	rust_cpu_opv_set_max_vmap(max_vmap, new);
-	max_vmap = new;
-	return 0;
-}
-
 static const struct ctl_table cpu_opv_sysctls[] = {
-	{
-		.procname	= "cpu_opv_max_vmap",
-		.maxlen		= sizeof(int),
-		.mode		= 0644,
-		.proc_handler	= sysctl_max_vmap,
-		.extra1		= SYSCTL_ZERO,
-		.extra2		= &max_vmap_max,
-	},
 	{
 		.procname	= "cpu_opv_remote",
 		.mode		= 0644,

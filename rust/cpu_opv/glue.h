@@ -5,7 +5,6 @@
 #ifndef _CPU_OPV_GLUE_H
 #define _CPU_OPV_GLUE_H
 
-#include <linux/semaphore.h>
 #include <linux/types.h>
 
 /**
@@ -20,11 +19,9 @@ enum cpu_opv_remote {
 
 /* Defined in C */
 extern unsigned int cpu_opv_remote;
-extern struct semaphore cpu_opv_vmap_sem;
 
 /* Defined in Rust */
 long rust_cpu_opv(void __user *vec, int cnt, int cpu, unsigned int flags);
-void rust_cpu_opv_set_max_vmap(int old, int new);
 int rust_cpu_opv_init_debugfs(void);
 
 #endif /* _CPU_OPV_GLUE_H */

@@ -7,34 +7,27 @@
 //! faulted in as the task's own access would, and the vector starts again.
 
 use crate::{
-    abi::{
-        self,
-        RawOp, //
-    },
+    abi,
     cpu::{
-        killed,
         Needs,
         Reached,
         Target, //
     },
+    fault_in,
     op::{
-        self,
+        update,
         Op,
-        Sink,
-        Update,
-        User,
-        Width, //
+        Vector, //
     },
-    pages,
     run::{
         Outcome,
         Step, //
     },
-    stats::{
+    stats,
+    way::{
         self,
-        Stat, //
+        Operands, //
     },
-    way::Operands,
 };
 use kernel::{
     bindings,
@@ -59,48 +52,12 @@ use kernel::{
 /// How often pages are faulted in: others may take them away again.
 const TRIES: usize = 16;
 
-/// Finds out whether a vector can run in place.
-pub(crate) struct Words {
-    all: bool,
-    stored: bool,
-}
-
-impl Words {
-    /// Of no operations.
-    #[inline(always)]
-    pub(crate) fn new() -> Self {
-        Self {
-            all: true,
-            stored: false,
-        }
-    }
-
-    /// Whether the operations so far can.
-    #[inline(always)]
-    pub(crate) fn in_place(&self) -> bool {
-        self.all
-    }
-}
-
-impl Sink for Words {
-    #[inline(always)]
-    unsafe fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
-        // Barriers, which have no operands, can be anywhere.
-        self.all &= N == 0 || !self.stored;
-        for operand in &operands {
-            self.all &= Width::new(operand.len.into()).is_some_and(|w| w.aligned(operand.addr));
-        }
-        self.stored |= matches!(op, Op::Copy { .. } | Op::Update { .. });
-        Ok(())
-    }
-}
-
 /// A vector, to run in place.
 ///
 /// # Invariants
 ///
-/// Checked by [`op::decode`], and [`Words::in_place`].
-pub(crate) struct InPlace<'a>(&'a [RawOp]);
+/// It [can](Vector::in_place).
+pub(crate) struct InPlace<'a>(&'a [Op]);
 
 /// How that went.
 pub(crate) enum Ran {
@@ -113,13 +70,14 @@ pub(crate) enum Ran {
 }
 
 impl<'a> InPlace<'a> {
-    /// # Safety
-    ///
-    /// The type invariant has to hold.
+    /// `None` if it cannot.
     #[inline(always)]
-    pub(crate) unsafe fn new(vector: &'a [RawOp]) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self(vector)
+    pub(crate) fn new(vector: &'a Vector) -> Option<Self> {
+        match way::operands(vector.in_place(), true) {
+            // INVARIANT: It can.
+            Operands::InPlace => Some(Self(vector.ops())),
+            Operands::Pinned => None,
+        }
     }
 
     /// Whether an operand is in memory of a device.
@@ -127,8 +85,8 @@ impl<'a> InPlace<'a> {
         // Most vectors have a word in the data and others on the stack, in turn.
         let mut seen = [None; 2];
 
-        self.0.iter().flat_map(RawOp::addresses).any(|&addr| {
-            let page = addr as usize & PAGE_MASK;
+        self.0.iter().flat_map(Op::operands).any(|operand| {
+            let page = operand.addr & PAGE_MASK;
             if seen.contains(&Some(page)) {
                 return false;
             }
@@ -161,47 +119,47 @@ unsafe impl Section for InPlace<'_> {
 
     #[inline(always)]
     fn run(&self, excluded: &Excluded) -> Ran {
-        if excluded.is_here() || self.0.is_empty() {
-            return stats::time_section(|| self.run_words());
+        let own_memory = excluded.is_here()
+            || self.0.is_empty()
+            || (excluded.own_memory() && !self.touches_device());
+
+        match way::operands(true, own_memory) {
+            Operands::InPlace => stats::time_section(|| self.run_words()),
+            Operands::Pinned => Ran::Foreign,
         }
-        // Others wait: not for a device.
-        if !excluded.own_memory() || self.touches_device() {
-            return Ran::Foreign;
-        }
-        stats::time_section(|| self.run_words())
     }
 }
 
 /// Runs operations from number `at` on, until the end or a barrier, which `None` leaves to the caller:
 /// it can be a call. Returns the number of the comparison that stopped it, or 0.
 #[inline(always)]
-fn run_in_region(vector: &[RawOp], at: &mut usize) -> Result<Option<c_int>, Fault> {
+fn run_in_region(vector: &[Op], at: &mut usize) -> Result<Option<c_int>, Fault> {
     // SAFETY: The only region here, and nothing is called in it.
     let region = unsafe { UserRegion::open() };
 
-    while let Some(raw) = vector.get(*at) {
-        let RawOp { op, len, args } = raw;
-        let [first, second, _] = *args;
+    while let Some(op) = vector.get(*at) {
+        let (code, len) = (op.code(), op.len());
+        let [first, second] = op.args();
 
         *at = at.wrapping_add(1);
-        if *op == abi::MB {
+        if code == abi::MB {
             return Ok(None);
         }
         let a = region.window(UserPtr::from_addr(first as usize))?;
-        match *op {
+        match code {
             abi::COMPARE_EQ | abi::COMPARE_NE => {
                 let b = region.window(UserPtr::from_addr(second as usize))?;
 
-                if (load(&a, *len)? == load(&b, *len)?) != (*op == abi::COMPARE_EQ) {
+                if (load(&a, len)? == load(&b, len)?) != (code == abi::COMPARE_EQ) {
                     return Ok(Some(*at as c_int));
                 }
             }
             abi::MEMCPY => {
                 let b = region.window(UserPtr::from_addr(second as usize))?;
 
-                store(&a, *len, load(&b, *len)?)?;
+                store(&a, len, load(&b, len)?)?;
             }
-            _ => store(&a, *len, update(*op, load(&a, *len)?, second))?,
+            _ => store(&a, len, update(code, load(&a, len)?, second))?,
         }
     }
     Ok(Some(0))
@@ -228,26 +186,13 @@ fn store(p: &UserWindow<'_>, len: u32, value: u64) -> Result<(), Fault> {
     }
 }
 
-/// What an update, which has been checked, makes of a word. The argument of a shift is 32 bits.
-#[inline(always)]
-fn update(op: i32, old: u64, arg: u64) -> u64 {
-    match op {
-        abi::ADD => Update::Add.of(old, arg),
-        abi::OR => Update::Or.of(old, arg),
-        abi::AND => Update::And.of(old, arg),
-        abi::XOR => Update::Xor.of(old, arg),
-        abi::LSHIFT => Update::Shl.of(old, arg),
-        _ => Update::Shr.of(old, arg),
-    }
-}
-
-/// Runs `vector`, which can run in place, for `target`, wherever it is.
+/// Runs `section` for `target`, wherever it is.
 ///
 /// # Errors
 ///
 /// Those of [`Target::run`]; those of operands that the task cannot access.
-pub(crate) fn run(target: &Target<'_>, vector: &[RawOp], section: &InPlace<'_>) -> Result<Step> {
-    let needs = if vector.is_empty() {
+pub(crate) fn run(target: &Target<'_>, section: &InPlace<'_>) -> Result<Step> {
+    let needs = if section.0.is_empty() {
         Needs::Nothing
     } else {
         Needs::Memory
@@ -269,7 +214,7 @@ pub(crate) fn run(target: &Target<'_>, vector: &[RawOp], section: &InPlace<'_>) 
                 if let Some(e) = failed {
                     return Err(e);
                 }
-                match fault_in(vector.get(index..=index)) {
+                match section.0.get(index).map_or(Ok(()), fault_in::for_access) {
                     Err(e) if e == EINTR => return Err(e),
                     result => failed = result.err(),
                 }
@@ -280,32 +225,4 @@ pub(crate) fn run(target: &Target<'_>, vector: &[RawOp], section: &InPlace<'_>) 
         }
     }
     Ok(Step::Pin)
-}
-
-/// Accesses all operands of `vector` as the task itself would, in order. May sleep, for as long as
-/// user space likes.
-///
-/// # Errors
-///
-/// `EFAULT` if one cannot be accessed, or `EAGAIN` if it says so; `EINTR` if the task was killed.
-pub(crate) fn fault_in(vector: Option<&[RawOp]>) -> Result {
-    for raw in vector.unwrap_or_default() {
-        op::decode(raw, &mut FaultIn)?;
-    }
-    Ok(())
-}
-
-struct FaultIn;
-
-impl Sink for FaultIn {
-    unsafe fn push<const N: usize>(&mut self, _: Op, operands: [User; N]) -> Result {
-        for operand in operands {
-            stats::add(Stat::Faults, 1);
-            // Where it fails, a pin tells why, unless it is of memory that cannot be pinned.
-            pages::access(operand.addr, operand.write)
-                .or_else(|_| pages::fault_in_operand(operand))
-                .map_err(|e| if killed() { EINTR } else { operand.error(e) })?;
-        }
-        Ok(())
-    }
 }

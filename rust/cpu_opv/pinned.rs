@@ -1,145 +1,147 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Vectors that run on pinned pages.
+//! Running a vector on pinned pages.
 
 use crate::{
-    abi::{
-        self,
-        RawOp, //
-    },
     cpu::{
         Needs,
         Reached,
         Target, //
     },
-    exec,
-    map::{
-        MappedOperands,
-        MappedVector,
-        Mapping, //
+    fault_in,
+    op::{
+        self,
+        Op, //
     },
     pages::{
-        Failed,
         Pages,
-        Room, //
+        Pinned, //
     },
-    plan::Plan,
+    plan::{
+        Plan,
+        Slots, //
+    },
     run::{
+        Failed,
         Outcome,
         Step, //
     },
-    stats, //
+    way::Operands,
 };
 use kernel::{
-    exclude::{
-        Excluded,
-        Section, //
+    mm::{
+        mc::Poisoned,
+        pin::How, //
     },
-    mm::mc::Poisoned,
     prelude::*, //
 };
 
-/// What such a vector needs: too large for the stack.
-pub(crate) struct Work {
-    plan: Plan,
-    room: Room,
-    operands: MappedOperands,
-}
+/// How often pages are faulted in, if others take them away again meanwhile.
+const TRIES: usize = 16;
 
-impl Work {
-    /// Plans `vector`.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if it is malformed; `ENOMEM`.
-    #[inline]
-    pub(crate) fn new(vector: &[RawOp]) -> Result<KBox<Self>> {
-        let mut work = KBox::init(
-            init!(Self {
-                plan <- Plan::new(),
-                room <- Room::new(),
-                operands <- MappedOperands::new(),
-            }),
-            GFP_KERNEL,
-        )?;
+/// Runs `ops` for `target`, wherever it is. May sleep, for as long as user space likes, and holds no
+/// pages meanwhile; a fatal signal ends that.
+///
+/// Leading comparisons decide before it matters whether what is behind them can be accessed.
+///
+/// They are no operations on user memory afterwards, but from the one on that could not be pinned.
+///
+/// # Errors
+///
+/// Those of [`Target::run`]; `ENOMEM`.
+#[inline(always)]
+pub(crate) fn run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
+    let mut ops = ops;
+    let mut pending = None;
 
-        work.plan.set(vector)?;
-        if work.plan.bytes() > abi::VEC_DATA_LEN_MAX {
-            return Err(EINVAL);
-        }
-        Ok(work)
-    }
-
-    /// Runs `vector`, which this was made for, for `target`, wherever it is.
-    ///
-    /// Leading comparisons decide before it matters whether what is behind them can be accessed.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Pages::pin`] and [`Target::run`].
-    pub(crate) fn run(&mut self, target: &Target<'_>, vector: &[RawOp]) -> Result<Step> {
-        let mut vector = vector;
-        let mut pending = None;
-
-        // From the last call, it can be that of leading comparisons alone.
-        if self.plan.ops().len() != vector.len() {
-            self.plan.set(vector)?;
-        }
-        loop {
-            match (self.try_run(target, vector), pending) {
-                (Ok(Step::Ran(Outcome { stopped_at: 0, .. })), Some(failed)) => {
-                    return Ok(Step::Unpinned(failed))
-                }
-                (Ok(step), _) => return Ok(step),
-                (Err(failed), _) if failed.error != EFAULT && failed.error != EAGAIN => {
-                    return Err(failed.error)
-                }
-                (Err(failed), _) => {
-                    let leading = vector.iter().take_while(|raw| raw.is_leading()).count();
-
-                    // Fewer than before: this ends.
-                    vector = vector.get(..leading.min(failed.index)).unwrap_or_default();
-                    if vector.is_empty() {
-                        return Ok(Step::Unpinned(failed));
-                    }
-                    pending = Some(failed);
-                    self.plan.set(vector)?;
-                }
+    loop {
+        match (try_run(target, ops)?, pending) {
+            (Step::Ran(Outcome { stopped_at: 0, .. }), Some(failed)) => {
+                return Ok(Step::Unpinned(failed))
             }
+            (Step::Unpinned(failed), _) => {
+                // Fewer than before: this ends.
+                ops = op::leading(ops, failed.index);
+                if ops.is_empty() {
+                    return Ok(Step::Unpinned(failed));
+                }
+                pending = Some(failed);
+            }
+            (step, _) => return Ok(step),
         }
-    }
-
-    #[inline]
-    fn try_run(&mut self, target: &Target<'_>, vector: &[RawOp]) -> Result<Step, Failed> {
-        let mut pages = Pages::new(&self.plan, &mut self.room);
-        let mapping = Mapping::new(pages.pin(vector)?);
-        let Ok(section) = mapping.resolve(&mut self.operands) else {
-            return Ok(Step::Poisoned);
-        };
-        let (result, exclusion) = match target.run(&section, Needs::Pages)? {
-            Reached::Ran(result, exclusion) => (result, exclusion),
-            Reached::Move => return Ok(Step::Move),
-            Reached::Again | Reached::Foreign => return Ok(Step::Pin),
-        };
-
-        mapping.pages().mark_dirty();
-        Ok(match result {
-            Ok(stopped_at) => Step::Ran(Outcome {
-                stopped_at,
-                exclusion,
-                operands: mapping.operands(),
-            }),
-            Err(Poisoned) => Step::Poisoned,
-        })
     }
 }
 
-// SAFETY: Accesses kernel memory that is mapped, as far as hardware lets it.
-unsafe impl Section for MappedVector<'_> {
-    type Output = Result<c_int, Poisoned>;
+/// Runs all of `ops`, once all their pages are pinned.
+#[inline(always)]
+fn try_run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
+    let mut tries = TRIES;
+    let mut how = How::Present;
 
-    #[inline]
-    fn run(&self, excluded: &Excluded) -> Self::Output {
-        stats::time_section(|| exec::run(excluded, *self))
+    loop {
+        if let Some(step) = run_on(target, ops, how)? {
+            return Ok(step);
+        }
+        if how == How::Mapped {
+            how = How::Present;
+            continue;
+        }
+        if tries == 0 {
+            let error = EAGAIN;
+            return Ok(Step::Unpinned(Failed { index: 0, error }));
+        }
+        tries -= 1;
+        if let Some(failed) = fault_in(ops)? {
+            return Ok(Step::Unpinned(failed));
+        }
+        // Some pages cannot be had without the mmap lock: the zero page, for instance.
+        how = How::Mapped;
     }
+}
+
+/// Faults in all pages of `ops`. Returns what is in the way, if it is an operand.
+#[cold]
+fn fault_in(ops: &[Op]) -> Result<Option<Failed>> {
+    for (index, op) in ops.iter().enumerate() {
+        match fault_in::for_pins(op) {
+            Err(error) if error == EFAULT || error == EAGAIN => {
+                return Ok(Some(Failed { index, error }))
+            }
+            result => result?,
+        }
+    }
+    Ok(None)
+}
+
+/// Runs `ops` on their pages, if these can be pinned so. `None` if not: only then `ops` are as before.
+#[inline(always)]
+fn run_on(target: &Target<'_>, ops: &mut [Op], how: How) -> Result<Option<Step>> {
+    let mut slots = Slots::new();
+    let mut plan = Plan::new();
+
+    plan.set(ops, &mut slots)?;
+    let Ok(pages) = Pages::pin(&mut slots, plan.written, how) else {
+        return Ok(None);
+    };
+    let Ok(pinned) = Pinned::new(ops, &plan, pages) else {
+        return Ok(Some(Step::Poisoned));
+    };
+
+    let (result, exclusion) = match target.run(&pinned, Needs::Pages)? {
+        Reached::Ran(result, exclusion) => (result, exclusion),
+        Reached::Move => return Ok(Some(Step::Move)),
+        Reached::Again | Reached::Foreign => return Ok(Some(Step::Again)),
+    };
+    pinned.mark_dirty();
+    Ok(Some(match result {
+        Ok(stopped_at) => Step::Ran(Outcome {
+            stopped_at,
+            exclusion,
+            operands: Operands::Pinned,
+        }),
+        Err(Poisoned) => {
+            pinned.find_poison();
+            Step::Poisoned
+        }
+    }))
 }

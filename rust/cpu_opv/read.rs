@@ -2,8 +2,10 @@
 
 //! Reading a vector from user memory.
 
-use crate::abi::RawOp;
-use core::mem::MaybeUninit;
+use crate::{
+    abi::RawOp,
+    op::Vector, //
+};
 use kernel::{
     prelude::*,
     uaccess::{
@@ -12,38 +14,52 @@ use kernel::{
     }, //
 };
 
-/// Reads operations from user memory, once, until `raw` is full. Their addresses have no tags any
-/// more.
-///
-/// # Errors
-///
-/// `EFAULT` if one cannot be read.
-#[inline]
-pub(crate) fn read(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result<&[RawOp]> {
-    fill(vec, raw)?;
-    // SAFETY: All of it has been read, and any bytes are a `RawOp`.
-    let vector = unsafe { core::slice::from_raw_parts_mut(raw.as_mut_ptr().cast(), raw.len()) };
-
-    vector.iter_mut().for_each(RawOp::untag);
-    Ok(vector)
+/// Where the operations of a vector are in user memory.
+#[derive(Clone, Copy)]
+pub(crate) struct UserVector {
+    pub(crate) start: UserPtr,
+    pub(crate) len: usize,
 }
 
-/// Reads all of `raw`, or fails.
-///
-/// By words: most vectors are too short for a string instruction, as copies use, to pay.
-#[inline]
-fn fill(vec: UserPtr, raw: &mut [MaybeUninit<RawOp>]) -> Result {
-    // SAFETY: The only region here, and nothing is called in it.
-    let region = unsafe { UserRegion::open() };
-    let mut start = vec;
-    let mut at = 0_usize;
+impl UserVector {
+    /// Reads the operations to `vector`. Their addresses have no tags any more.
+    ///
+    /// By words: most vectors are too short for a string instruction, as copies use, to pay.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` if one cannot be read; those of [`Vector::set`].
+    #[inline(always)]
+    pub(crate) fn read(self, vector: &mut Vector) -> Result {
+        {
+            // SAFETY: The only region here, and nothing is called in it.
+            let region = unsafe { UserRegion::open() };
+            let next = self.start;
 
-    while let Some(slot) = raw.get_mut(at) {
-        let op = region.window(start)?;
-
-        slot.write(RawOp::from_words(op.read::<[u64; 4], 0>()?));
-        start = start.wrapping_byte_add(size_of::<RawOp>());
-        at = at.wrapping_add(1);
+            vector.set(self.len, RawOps { region, next })?;
+        }
+        vector.untag();
+        Ok(())
     }
-    Ok(())
+}
+
+/// The operations from `next` on.
+struct RawOps {
+    region: UserRegion,
+    next: UserPtr,
+}
+
+impl Iterator for RawOps {
+    type Item = Result<RawOp>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let op = self
+            .region
+            .window(self.next)
+            .and_then(|op| op.read::<RawOp, 0>());
+
+        self.next = self.next.wrapping_byte_add(size_of::<RawOp>());
+        Some(op.map_err(Error::from))
+    }
 }

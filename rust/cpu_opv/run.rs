@@ -3,17 +3,16 @@
 //! Running a vector: on this CPU and in place, or else.
 
 use crate::{
-    abi::RawOp,
     cpu::Target,
+    fault_in,
     in_place::{
         self,
         InPlace,
-        Ran,
-        Words, //
+        Ran, //
     },
-    op,
-    pages::Failed,
-    pinned::Work,
+    op::Vector,
+    pinned,
+    read::UserVector,
     way::{
         Exclusion,
         Operands, //
@@ -39,11 +38,21 @@ pub(crate) struct Outcome {
     pub(crate) operands: Operands,
 }
 
+/// Why a vector does not run.
+#[derive(Clone, Copy)]
+pub(crate) struct Failed {
+    /// The operation that has the operand which is the reason, or the first one.
+    pub(crate) index: usize,
+    pub(crate) error: Error,
+}
+
 /// What a try came to.
 pub(crate) enum Step {
     Ran(Outcome),
-    /// It did not run: its pages have to be pinned, again if they were.
+    /// It did not run: its pages have to be pinned.
     Pin,
+    /// It did not run: others want the CPU as well.
+    Again,
     /// It did not run: the caller has to go to the CPU.
     Move,
     /// It did not run: an operand could not be pinned. Leading comparisons before it did not stop it.
@@ -52,74 +61,61 @@ pub(crate) enum Step {
     Poisoned,
 }
 
-/// Runs `vector` on the CPU `number`.
+/// Runs the operations at `user` on the CPU `number`.
 ///
 /// # Errors
 ///
 /// Those of cpu_opv(2).
 #[inline(always)]
-pub(crate) fn run(caller: &Caller, vector: &[RawOp], number: c_int) -> Result<Outcome> {
-    let mut words = Words::new();
+pub(crate) fn run(caller: &Caller, user: UserVector, number: c_int) -> Result<Outcome> {
+    let mut vector = Vector::new();
 
-    for raw in vector {
-        op::decode(raw, &mut words)?;
-        if !words.in_place() {
-            return run_pinned(caller, vector, number);
+    user.read(&mut vector)?;
+    if let Some(section) = InPlace::new(&vector) {
+        if let Some(Ran::Stopped(stopped_at)) = exclude::here(caller, number, &section) {
+            return Ok(Outcome {
+                stopped_at,
+                exclusion: Exclusion::Local,
+                operands: Operands::InPlace,
+            });
         }
     }
-    // SAFETY: Checked just now.
-    let section = unsafe { InPlace::new(vector) };
-    if let Some(Ran::Stopped(stopped_at)) = exclude::here(caller, number, &section) {
-        return Ok(Outcome {
-            stopped_at,
-            exclusion: Exclusion::Local,
-            operands: Operands::InPlace,
-        });
-    }
-    run_words(caller, vector, number, &section)
+    run_slowly(caller, user, &mut vector, number)
 }
 
-/// Runs a vector that needs pages.
+/// Runs `vector`, which has been read from `user`, wherever the CPU is and the operands are.
+///
+/// What did not run is read again, as if the program had made the call again.
 #[inline(never)]
-fn run_pinned(caller: &Caller, vector: &[RawOp], number: c_int) -> Result<Outcome> {
-    let mut work = Work::new(vector)?;
-    let mut target = Target::new(caller, number)?;
-
-    loop {
-        match work.run(&target, vector)? {
-            Step::Ran(outcome) => return Ok(outcome),
-            Step::Pin => {}
-            Step::Move => target.go()?,
-            Step::Unpinned(failed) => return Err(failed.error),
-            Step::Poisoned => return Err(EFAULT),
-        }
-    }
-}
-
-/// Runs a vector of words, on pages only where it cannot run in place.
-#[inline(never)]
-fn run_words(
+fn run_slowly(
     caller: &Caller,
-    vector: &[RawOp],
+    user: UserVector,
+    vector: &mut Vector,
     number: c_int,
-    section: &InPlace<'_>,
 ) -> Result<Outcome> {
     let mut target = Target::new(caller, number)?;
     let mut tries = TRIES;
 
     loop {
-        let mut step = in_place::run(&target, vector, section)?;
+        let mut step = match InPlace::new(vector) {
+            Some(section) => in_place::run(&target, &section)?,
+            None => Step::Pin,
+        };
         if matches!(step, Step::Pin) {
-            step = Work::new(vector)?.run(&target, vector)?;
+            step = pinned::run(&target, vector.ops_mut())?;
         }
         match step {
             Step::Ran(outcome) => return Ok(outcome),
-            Step::Pin => {}
+            Step::Pin | Step::Again => {}
             Step::Move => target.go()?,
+            Step::Unpinned(Failed { error, .. }) if !vector.in_place() => return Err(error),
             Step::Unpinned(Failed { index, .. }) => {
                 // The task itself can access memory that cannot be pinned: where it is, if not by
                 // chance where the CPU is.
-                in_place::fault_in(vector.get(index..=index))?;
+                vector
+                    .ops()
+                    .get(index)
+                    .map_or(Ok(()), fault_in::for_access)?;
                 if tries == 0 {
                     return Err(target.lost());
                 }
@@ -128,5 +124,6 @@ fn run_words(
             }
             Step::Poisoned => return Err(EFAULT),
         }
+        user.read(vector)?;
     }
 }

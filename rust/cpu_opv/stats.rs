@@ -38,8 +38,6 @@ pub(crate) enum Stat {
     InPlace,
     /// Vectors that ran on pinned pages.
     Pinned,
-    /// Vectors that ran on pinned pages and a contiguous mapping of some of them.
-    Vmap,
     /// The CPU was in use, or had changed, and the caller tried again.
     Retries,
     /// Calls that failed with `EAGAIN`.
@@ -52,8 +50,6 @@ pub(crate) enum Stat {
     PagesPinned,
     /// Pages that are pinned now.
     PinnedNow,
-    /// Vectors that have a contiguous mapping now.
-    VmapNow,
     /// The longest section with interrupts off, in ns.
     Longest,
 }
@@ -72,14 +68,12 @@ impl Stat {
         (Self::Migrated, "migrated"),
         (Self::InPlace, "in_place"),
         (Self::Pinned, "pinned"),
-        (Self::Vmap, "vmap"),
         (Self::Retries, "retries"),
         (Self::Again, "eagain"),
         (Self::Refused, "ebusy"),
         (Self::Faults, "faults"),
         (Self::PagesPinned, "pages_pinned"),
         (Self::PinnedNow, "pinned_now"),
-        (Self::VmapNow, "vmap_now"),
         (Self::Longest, "longest_ns"),
     ];
 
@@ -89,7 +83,7 @@ impl Stat {
 
     /// Whether this is not how often something happened, but what there is.
     pub(crate) fn is_level(self) -> bool {
-        matches!(self, Self::PinnedNow | Self::VmapNow)
+        matches!(self, Self::PinnedNow)
     }
 }
 
@@ -132,7 +126,6 @@ pub(crate) fn count_call(result: &Result<Outcome>) {
                     match outcome.operands {
                         Operands::InPlace => Stat::InPlace,
                         Operands::Pinned => Stat::Pinned,
-                        Operands::Vmap => Stat::Vmap,
                     },
                     1,
                 );

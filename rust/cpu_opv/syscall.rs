@@ -3,11 +3,8 @@
 //! The system call cpu_opv(2).
 
 use crate::{
-    abi::{
-        self,
-        RawOp, //
-    },
-    read,
+    abi,
+    read::UserVector,
     run::{
         self,
         Outcome, //
@@ -15,7 +12,6 @@ use crate::{
     stats,
     trace, //
 };
-use core::mem::MaybeUninit;
 use kernel::{
     exclude::Caller,
     ffi::c_uint,
@@ -54,7 +50,7 @@ pub(crate) unsafe extern "C" fn rust_cpu_opv(
     let call = trace::enter(cnt, cpu);
     // SAFETY: By the safety requirements.
     let caller = unsafe { Caller::in_syscall() };
-    let result = read_and_run(&caller, UserPtr::from_ptr(vec), cnt, cpu);
+    let result = run(&caller, UserPtr::from_ptr(vec), cnt, cpu);
 
     stats::count_call(&result);
     let ret = match &result {
@@ -75,13 +71,14 @@ fn query(flags: c_uint) -> c_int {
 }
 
 #[inline]
-fn read_and_run(caller: &Caller, vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
-    let cnt = usize::try_from(cnt)?;
-    let mut raw = [const { MaybeUninit::<RawOp>::uninit() }; abi::VEC_LEN_MAX];
-    let raw = raw.get_mut(..cnt).ok_or(EINVAL)?;
+fn run(caller: &Caller, vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
+    let vector = UserVector {
+        start: vec,
+        len: usize::try_from(cnt)?,
+    };
     if cpu < 0 {
         return Err(EINVAL);
     }
 
-    run::run(caller, read::read(vec, raw)?, cpu)
+    run::run(caller, vector, cpu)
 }

@@ -14,24 +14,18 @@ mod vectors {
             PAGES_MAX,
             VEC_LEN_MAX, //
         },
-        in_place::Words,
-        map::{
-            Mapped,
-            MappedVector, //
-        },
+        exec,
         op::{
             self,
             Op,
-            Sink,
-            Update,
-            User,
-            Width, //
+            Operand,
+            Vector, //
         },
         plan::{
-            Operand,
+            self,
             PagesOf,
             Plan,
-            UserPage, //
+            Slots, //
         },
         segments::segments,
         way::{
@@ -42,15 +36,17 @@ mod vectors {
             Remote, //
         },
     };
-    use core::ptr::NonNull;
     use kernel::{
         cpu::CpuId,
         cpumask::Cpumask,
         exclude::{
             self,
             Caller,
-            Occupant, //
+            Excluded,
+            Occupant,
+            Section, //
         },
+        mm::mc::Poisoned,
         page::{
             PAGE_MASK,
             PAGE_SIZE, //
@@ -63,65 +59,52 @@ mod vectors {
         u64::from_ne_bytes(bytes)
     }
 
-    fn raw(op: i32, len: u32, args: [u64; 3]) -> RawOp {
-        RawOp { op, len, args }
+    fn raw(op: c_int, len: u32, [a, b, c]: [u64; 3]) -> RawOp {
+        let [o0, o1, o2, o3] = op.to_ne_bytes();
+        let [l0, l1, l2, l3] = len.to_ne_bytes();
+
+        [arg([o0, o1, o2, o3, l0, l1, l2, l3]), a, b, c]
     }
 
-    /// The operation that has been decoded last, and its operands.
-    #[derive(PartialEq)]
-    struct Last(Op, [Option<User>; 2]);
+    fn vector(raw: &[RawOp]) -> Result<KBox<Vector>> {
+        let mut vector = KBox::new(Vector::new(), GFP_KERNEL)?;
 
-    impl Sink for Last {
-        unsafe fn push<const N: usize>(&mut self, op: Op, operands: [User; N]) -> Result {
-            self.0 = op;
-            self.1 = [operands.first().copied(), operands.get(1).copied()];
-            Ok(())
-        }
+        vector.set(raw.len(), raw.iter().copied().map(Ok))?;
+        vector.untag();
+        Ok(vector)
     }
 
-    fn decode(raw: RawOp) -> Result<Last> {
-        let mut last = Last(Op::Barrier, [None; 2]);
+    fn checked(raw: RawOp) -> Result<Op> {
+        Ok(vector(&[raw])?.ops()[0])
+    }
 
-        op::decode(&raw, &mut last)?;
-        Ok(last)
+    fn is_valid(raw: RawOp) -> bool {
+        checked(raw).is_ok()
     }
 
     fn is_invalid(raw: RawOp) -> bool {
-        decode(raw).is_err_and(|e| e == EINVAL)
+        checked(raw).is_err_and(|e| e == EINVAL)
+    }
+
+    fn operand(addr: usize, len: usize, write: bool) -> Operand {
+        Operand { addr, len, write }
     }
 
     #[test]
-    fn decode_comparisons_and_copies() -> Result {
+    fn check_comparisons_and_copies() -> Result {
         let args = [0x1000, 0x2001, arg([0, 7, 0, 0, 0, 0, 0, 0])];
-        let operands = |write| {
-            let first = User {
-                addr: 0x1000,
-                len: 100,
-                write,
-                expect_fault: false,
-            };
-            let second = User {
-                addr: 0x2001,
-                len: 100,
-                write: false,
-                expect_fault: true,
-            };
-            [Some(first), Some(second)]
-        };
-
-        for (code, equal) in [(abi::COMPARE_EQ, true), (abi::COMPARE_NE, false)] {
-            let op = Op::Compare { len: 100, equal };
-            assert!(decode(raw(code, 100, args))? == Last(op, operands(false)));
-        }
-        let op = Op::Copy {
-            len: 100,
-            backward: false,
-        };
-        assert!(decode(raw(abi::MEMCPY, 100, args))? == Last(op, operands(true)));
 
         for code in [abi::COMPARE_EQ, abi::COMPARE_NE, abi::MEMCPY] {
-            assert!(decode(raw(code, 0, [0; 3])).is_ok());
-            assert!(decode(raw(code, 4096, [0; 3])).is_ok());
+            let code = code.into();
+            let op = checked(raw(code, 100, args))?;
+            let write = code == c_int::from(abi::MEMCPY);
+
+            let operands = [operand(0x1000, 100, write), operand(0x2001, 100, false)];
+            assert!(op.operands().eq(operands));
+            assert!(!op.guessed(0) && op.guessed(1));
+
+            assert!(is_valid(raw(code, 0, [0; 3])));
+            assert!(is_valid(raw(code, 4096, [0; 3])));
             assert!(is_invalid(raw(code, 4097, [0; 3])));
             assert!(is_invalid(raw(code, u32::MAX, [0; 3])));
             for reserved in 2..8 {
@@ -134,7 +117,7 @@ mod vectors {
     }
 
     #[test]
-    fn decode_direction() {
+    fn tell_the_direction() -> Result {
         for (dst, src, len, expected) in [
             (100, 100, 10, false),
             (100, 101, 10, false),
@@ -143,36 +126,27 @@ mod vectors {
             (110, 100, 10, false),
             (u64::MAX, u64::MAX - 1, 2, true),
         ] {
-            let last = decode(raw(abi::MEMCPY, len, [dst, src, 0]));
-            assert!(matches!(last, Ok(Last(Op::Copy { backward, .. }, _)) if backward == expected));
+            let mut op = checked(raw(abi::MEMCPY.into(), len, [dst, src, 0]))?;
+
+            op.map([None; 2]);
+            assert_eq!(op.backward(), expected);
         }
+        Ok(())
     }
 
     #[test]
-    fn decode_words() -> Result {
-        for (code, update) in [
-            (abi::ADD, Update::Add),
-            (abi::OR, Update::Or),
-            (abi::AND, Update::And),
-            (abi::XOR, Update::Xor),
-        ] {
-            let operand = User {
-                addr: 0x1008,
-                len: 8,
-                write: true,
-                expect_fault: true,
-            };
-            let op = Op::Update {
-                update,
-                width: Width::W8,
-                arg: 3,
-            };
-            let args = [0x1008, 3, arg([1, 0, 0, 0, 0, 0, 0, 0])];
-            assert!(decode(raw(code, 8, args))? == Last(op, [Some(operand), None]));
+    fn check_words() -> Result {
+        for code in [abi::ADD, abi::OR, abi::AND, abi::XOR] {
+            let code = code.into();
+            let op = checked(raw(code, 8, [0x1008, 3, arg([1, 0, 0, 0, 0, 0, 0, 0])]))?;
+
+            assert!(op.operands().eq([operand(0x1008, 8, true)]));
+            assert!(op.guessed(0));
+            assert!(!checked(raw(code, 8, [0, u64::MAX, 0]))?.guessed(0));
 
             for len in 0..4200 {
                 let valid = matches!(len, 1 | 2 | 4 | 8);
-                assert_eq!(decode(raw(code, len, [0x1000, 3, 0])).is_ok(), valid);
+                assert_eq!(is_valid(raw(code, len, [0x1000, 3, 0])), valid);
             }
             for (len, addr) in [(2, 1), (4, 2), (8, 4), (8, 1)] {
                 assert!(is_invalid(raw(code, len, [addr, 3, 0])));
@@ -187,8 +161,9 @@ mod vectors {
     }
 
     #[test]
-    fn decode_shifts() -> Result {
-        for (code, update) in [(abi::LSHIFT, Update::Shl), (abi::RSHIFT, Update::Shr)] {
+    fn check_shifts() -> Result {
+        for code in [abi::LSHIFT, abi::RSHIFT] {
+            let code = code.into();
             for len in [1, 2, 4, 8] {
                 for bits in 0..100_u32 {
                     let [b0, b1, b2, b3] = bits.to_ne_bytes();
@@ -197,23 +172,15 @@ mod vectors {
                         assert!(is_invalid(raw(code, len, args)));
                         continue;
                     }
+                    let op = checked(raw(code, len, args))?;
 
-                    let operand = User {
-                        addr: 0x1000,
-                        len: len as u16,
-                        write: true,
-                        expect_fault: true,
-                    };
-                    let op = Op::Update {
-                        update,
-                        width: Width::new(len as usize).ok_or(EINVAL)?,
-                        arg: bits.into(),
-                    };
-                    assert!(decode(raw(code, len, args))? == Last(op, [Some(operand), None]));
+                    assert!(op.operands().eq([operand(0x1000, len as usize, true)]));
+                    assert!(op.guessed(0));
                 }
+                assert!(!checked(raw(code, len, [0, 3, 0]))?.guessed(0));
                 assert!(is_invalid(raw(code, len, [0x1000, u64::MAX, 0])));
             }
-            for len in [0, 3, 5, 16, 4096] {
+            for len in [0, 3, 5, 16, 4096, 1 << 29] {
                 assert!(is_invalid(raw(code, len, [0x1000, 0, 0])));
             }
             for reserved in 5..8 {
@@ -228,116 +195,137 @@ mod vectors {
     }
 
     #[test]
-    fn decode_codes() -> Result {
-        assert!(decode(raw(abi::MB, 0, [0; 3]))? == Last(Op::Barrier, [None; 2]));
-        assert!(is_invalid(raw(abi::MB, 8, [0; 3])));
+    fn check_codes() -> Result {
+        let mb = abi::MB.into();
+
+        assert_eq!(checked(raw(mb, 0, [0; 3]))?.operands().count(), 0);
+        assert!(is_invalid(raw(mb, 8, [0; 3])));
         for i in 0..3 {
             for bit in 0..64 {
                 let mut args = [0; 3];
                 args[i] = 1 << bit;
-                assert!(is_invalid(raw(abi::MB, 0, args)));
+                assert!(is_invalid(raw(mb, 0, args)));
             }
         }
-        for code in [-1, abi::NR_OPS, i32::MIN, i32::MAX] {
+        for code in [-1, abi::NR_OPS, 256, i32::MIN, i32::MAX] {
             assert!(is_invalid(raw(code, 0, [0; 3])));
         }
         Ok(())
     }
 
-    fn plan(vector: &[RawOp]) -> Result<KBox<Plan>> {
-        let mut plan = KBox::init(Plan::new(), GFP_KERNEL)?;
+    #[test]
+    fn check_the_sum() {
+        let mut ops = [copy(0, 8, 8); VEC_LEN_MAX];
+        ops[7] = copy(0, 0, 4096);
+        assert!(vector(&ops).is_ok());
+        ops[8] = copy(0, 8, 9);
+        assert!(vector(&ops).is_err_and(|e| e == EINVAL));
+        // Barriers have no bytes.
+        ops[9] = barrier();
+        assert!(vector(&ops).is_ok());
+        assert!(vector(&[copy(0, 0, 4096); VEC_LEN_MAX]).is_err());
+        assert!(vector(&[add(0); VEC_LEN_MAX + 1]).is_err());
+    }
 
-        plan.set(vector)?;
-        Ok(plan)
+    #[test]
+    fn cut_off_leading_comparisons() -> Result {
+        let compare = raw(abi::COMPARE_EQ.into(), 8, [0, 8, 0]);
+        let mut vector = vector(&[compare, barrier(), compare, add(0), compare])?;
+
+        for end in 0..6 {
+            assert_eq!(op::leading(vector.ops_mut(), end).len(), end.min(3));
+        }
+        Ok(())
+    }
+
+    fn barrier() -> RawOp {
+        raw(abi::MB.into(), 0, [0; 3])
     }
 
     fn copy(dst: usize, src: usize, len: u32) -> RawOp {
-        raw(abi::MEMCPY, len, [dst as u64, src as u64, 0])
+        raw(abi::MEMCPY.into(), len, [dst as u64, src as u64, 0])
     }
 
     fn add(p: usize) -> RawOp {
-        raw(abi::ADD, 8, [p as u64, 1, 0])
+        raw(abi::ADD.into(), 8, [p as u64, 1, 0])
     }
 
-    fn page(number: usize, write: bool) -> UserPage {
-        UserPage {
-            addr: number * PAGE_SIZE,
-            write,
+    /// A plan, and the addresses of the pages.
+    struct Planned {
+        plan: Plan,
+        slots: Slots,
+    }
+
+    fn plan(ops: &[RawOp]) -> Result<KBox<Planned>> {
+        let (plan, slots) = (Plan::new(), Slots::new());
+        let mut planned = KBox::new(Planned { plan, slots }, GFP_KERNEL)?;
+        let Planned { plan, slots } = &mut *planned;
+
+        plan.set(vector(ops)?.ops(), slots)?;
+        Ok(planned)
+    }
+
+    impl Planned {
+        /// The numbers of the pages in memory, and whether they are written.
+        fn pages(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
+            let Self { plan, slots } = self;
+            let written = |number| plan::numbers(plan.written).any(|written| written == number);
+
+            slots
+                .iter()
+                .enumerate()
+                .map(move |(i, slot)| (slot.addr() / PAGE_SIZE, written(i)))
         }
     }
 
     #[test]
-    fn plan_the_sum() -> Result {
-        let mut vector = [add(0); VEC_LEN_MAX];
-        assert_eq!(plan(&vector)?.bytes(), 8 * VEC_LEN_MAX);
-        vector[7] = copy(0, 0, 4096);
-        assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX);
-        // Barriers have no bytes.
-        vector[9] = raw(abi::MB, 0, [0; 3]);
-        assert_eq!(plan(&vector)?.bytes(), abi::VEC_DATA_LEN_MAX - 8);
-        let vector = [copy(0, 0, 4096); VEC_LEN_MAX];
-        assert_eq!(plan(&vector)?.bytes(), 4096 * VEC_LEN_MAX);
-        assert!(plan(&[add(0); VEC_LEN_MAX + 1]).is_err());
-        Ok(())
-    }
-
-    #[test]
     fn plan_pages_once() -> Result {
-        let plan = plan(&[
+        let planned = plan(&[
             copy(3 * PAGE_SIZE - 1, 7 * PAGE_SIZE, 2),
             copy(0, 0, 0),
             add(7 * PAGE_SIZE + 8),
             copy(2 * PAGE_SIZE, 9 * PAGE_SIZE - 1, 1),
         ])?;
 
-        let pages = [page(2, true), page(3, true), page(7, true), page(8, false)];
-        assert!(plan.pages().eq(pages));
-        let last = (PAGE_SIZE - 1) as u16;
-        let operands = [
-            (last, 2, 0, 1),
-            (0, 2, 2, 2),
-            (0, 0, 0, 0),
-            (0, 0, 0, 0),
-            (8, 8, 2, 2),
-            (0, 1, 0, 0),
-            (last, 1, 3, 3),
-        ];
+        // First operands are the first ones.
+        assert!(planned
+            .pages()
+            .eq([(2, true), (3, true), (7, true), (8, false)]));
+        let pages = |first, last| PagesOf { first, last };
         assert!(
-            plan.operands()
-                == operands.map(|(offset, len, first, last)| Operand {
-                    offset,
-                    len,
-                    pages: PagesOf { first, last },
-                })
+            *planned.plan.operands
+                == [
+                    [pages(0, 1), pages(2, 2)],
+                    [PagesOf::NONE; 2],
+                    [pages(2, 2), PagesOf::NONE],
+                    [pages(0, 0), pages(3, 3)],
+                ]
         );
-        assert!(plan.crossing());
-        assert!(plan.runs(true).eq([(2 * PAGE_SIZE, 2), (7 * PAGE_SIZE, 1)]));
-        assert!(plan.runs(false).eq([(8 * PAGE_SIZE, 1)]));
         Ok(())
     }
 
     #[test]
     fn plan_the_maximum() -> Result {
-        // Far from one another, so that they meet in the index.
-        let step = 2 * PAGES_MAX * PAGE_SIZE;
-        for step in [step, 2 * PAGE_SIZE, 3 * PAGE_SIZE] {
-            let mut vector = [add(0); VEC_LEN_MAX];
-            for (i, raw) in vector.iter_mut().enumerate() {
+        // Far from one another: such that they have the same bit, and not.
+        for step in [64 * PAGE_SIZE, 2 * PAGE_SIZE, 3 * PAGE_SIZE] {
+            let mut ops = [add(0); VEC_LEN_MAX];
+            for (i, raw) in ops.iter_mut().enumerate() {
                 let end = 2 * i * step + PAGE_SIZE;
                 *raw = copy(end - 1, end + step - 1, 2);
             }
 
-            let all = plan(&vector)?;
-            assert_eq!(all.pages().count(), PAGES_MAX);
-            let mut operands = all.operands().iter();
-            assert!(operands.all(|operand| operand.pages.crosses()));
+            let all = plan(&ops)?;
+            assert_eq!(all.slots.len(), PAGES_MAX);
+            assert_eq!(plan::numbers(all.plan.written).count(), PAGES_MAX / 2);
+            let mut operands = all.plan.operands.iter().flatten();
+            assert!(operands.all(|operand| operand.crosses()));
 
             // Each is found again.
-            let (first, second) = vector.split_at_mut(VEC_LEN_MAX / 2);
+            let (first, second) = ops.split_at_mut(VEC_LEN_MAX / 2);
             second.copy_from_slice(first);
-            let twice = plan(&vector)?;
-            assert_eq!(twice.pages().count(), PAGES_MAX / 2);
-            let (first, second) = twice.operands().split_at(VEC_LEN_MAX);
+            let twice = plan(&ops)?;
+            assert_eq!(twice.slots.len(), PAGES_MAX / 2);
+            let (first, second) = twice.plan.operands.split_at(VEC_LEN_MAX / 2);
             assert!(first == second);
         }
         Ok(())
@@ -349,55 +337,52 @@ mod vectors {
         let last = usize::MAX;
         let wraps = plan(&[copy(last, 0, 2)])?;
 
-        assert!(wraps.crossing());
-        let pages = [page(last / PAGE_SIZE, true), page(0, true)];
-        assert!(wraps.pages().eq(pages));
+        assert!(wraps.pages().eq([(last / PAGE_SIZE, true), (0, true)]));
+        assert!(wraps.plan.operands[0][0].crosses());
         // No bytes are nowhere.
-        assert_eq!(plan(&[copy(last, last, 0)])?.pages().count(), 0);
+        assert!(plan(&[copy(last, last, 0)])?.slots.is_empty());
         Ok(())
     }
 
     #[test]
-    fn plan_again() -> Result {
-        let mut plan = plan(&[copy(1, 2 * PAGE_SIZE - 1, 2), add(0)])?;
-
-        plan.set(&[add(3 * PAGE_SIZE)])?;
-        assert!(plan.pages().eq([page(3, true)]));
-        assert_eq!(plan.ops().len(), 1);
-        assert_eq!(plan.bytes(), 8);
-        assert!(!plan.crossing());
-        Ok(())
+    fn number_bits() {
+        assert!(plan::numbers(0).next().is_none());
+        assert!(plan::numbers(1 << 63 | 1 << 5 | 1).eq([0, 5, 63]));
+        assert!(plan::numbers(u64::MAX).eq(0..64));
+        assert_eq!(plan::clear_from(0b1001, 0), 0);
+        assert_eq!(plan::clear_from(0b1001, 1), 2);
+        assert_eq!(plan::clear_from(0b1001, 4), 64);
+        assert_eq!(plan::clear_from(1 << 63, 63), 0);
+        assert_eq!(plan::clear_from(u64::MAX, 64), 0);
     }
 
     #[test]
-    fn untag() {
+    fn untag() -> Result {
         // Kernel threads have no tags. What is no address is not touched in any case.
-        for addr in [0, 0x1001, 1 << 46] {
-            for code in 0..abi::NR_OPS {
-                let mut raw = raw(code, 8, [addr, addr + 1, u64::MAX]);
+        for addr in [0, 0x1000, 1 << 46] {
+            let args = [addr, addr + 1, 0];
 
-                raw.untag();
-                assert!(raw.args == [addr, addr + 1, u64::MAX]);
-            }
+            assert_eq!(
+                checked(raw(abi::MEMCPY.into(), 8, args))?.args(),
+                [addr, addr + 1]
+            );
+            let args = [addr, u64::MAX, 0];
+            assert_eq!(
+                checked(raw(abi::ADD.into(), 8, args))?.args(),
+                [addr, u64::MAX]
+            );
         }
-        let mut barrier = raw(abi::MB, 0, [u64::MAX; 3]);
-        barrier.untag();
-        assert!(barrier.args == [u64::MAX; 3]);
-        let mut add = raw(abi::ADD, 0, [0, u64::MAX, u64::MAX]);
-        add.untag();
-        assert!(add.args == [0, u64::MAX, u64::MAX]);
+        Ok(())
     }
 
-    fn in_place(vector: &[RawOp]) -> bool {
-        let mut words = Words::new();
-
-        vector.iter().all(|raw| op::decode(raw, &mut words).is_ok()) && words.in_place()
+    fn in_place(ops: &[RawOp]) -> bool {
+        vector(ops).is_ok_and(|vector| vector.in_place())
     }
 
     #[test]
     fn choose_in_place() {
-        let compare = |a, len| raw(abi::COMPARE_EQ, len, [a, 64, 0]);
-        let mb = raw(abi::MB, 0, [0; 3]);
+        let compare = |a, len| raw(abi::COMPARE_EQ.into(), len, [a, 64, 0]);
+        let mb = barrier();
 
         assert!(in_place(&[]));
         for len in 0..=16 {
@@ -411,7 +396,7 @@ mod vectors {
                 assert_eq!(in_place(&[copy(32, addr, len)]), aligned);
             }
         }
-        for store in [add(8), copy(0, 8, 4), raw(abi::LSHIFT, 1, [3, 1, 0])] {
+        for store in [add(8), copy(0, 8, 4), raw(abi::LSHIFT.into(), 1, [3, 1, 0])] {
             assert!(in_place(&[store]));
             assert!(in_place(&[
                 mb,
@@ -459,17 +444,10 @@ mod vectors {
 
     #[test]
     fn choose_how_to_reach_operands() {
-        for bits in 0..16 {
-            let bit = |n: u32| bits & (1 << n) != 0;
-            let (words, own, crossing, permit) = (bit(0), bit(1), bit(2), bit(3));
-
-            let expected = match (words, own, crossing, permit) {
-                (true, true, _, _) => Operands::InPlace,
-                (_, _, true, true) => Operands::Vmap,
-                _ => Operands::Pinned,
-            };
-            assert_eq!(way::operands(words, own, crossing, permit), expected);
-        }
+        assert_eq!(way::operands(true, true), Operands::InPlace);
+        assert_eq!(way::operands(true, false), Operands::Pinned);
+        assert_eq!(way::operands(false, true), Operands::Pinned);
+        assert_eq!(way::operands(false, false), Operands::Pinned);
     }
 
     #[test]
@@ -516,35 +494,50 @@ mod vectors {
         Ok(buffer)
     }
 
-    /// Runs operations, with operands of so many bytes at so many bytes in `buffer`, for the CPU with
-    /// `number`.
-    fn run(number: c_int, buffer: &mut [u8], ops: &[Op], at: &[(usize, usize)]) -> Result<i32> {
-        let mut operands = KVec::new();
+    /// Operations on memory of the kernel.
+    struct OnBuffer<'a>(&'a [Op]);
 
-        let start = NonNull::from(&mut *buffer).cast::<u8>();
-        for &(at, len) in at {
-            assert!(at + len <= buffer.len());
-            // SAFETY: The bytes are there.
-            let start = unsafe { start.add(at) };
-            let page = PAGE_SIZE - (start.addr().get() & !PAGE_MASK);
+    // SAFETY: Accesses memory of the kernel.
+    unsafe impl Section for OnBuffer<'_> {
+        type Output = Result<c_int, Poisoned>;
+
+        fn run(&self, _: &Excluded) -> Self::Output {
+            let Self(ops) = self;
             // The second page as if it were somewhere else.
-            //
-            // SAFETY: As above.
-            let rest = (page < len).then(|| unsafe { start.add(page) });
-            operands.push(Mapped::new(start, rest), GFP_KERNEL)?;
+            let rest = |index: usize, n: usize| {
+                let start = ops[index].mapped(n);
+                let page = PAGE_SIZE - (start.addr() & !PAGE_MASK);
+
+                (page < ops[index].len() as usize).then(|| start.wrapping_add(page))
+            };
+
+            // SAFETY: By those of `run()`.
+            unsafe { exec::run(ops, rest) }
         }
-        // SAFETY: All callers in this file pass what `ops` need. It is there while `buffer` is
-        // borrowed, and nobody else uses it.
-        let vector = unsafe { MappedVector::new(ops, &operands) };
+    }
+
+    /// Runs `raw` for the CPU with `number`. Its addresses are counted from the start of `buffer`.
+    fn run(number: c_int, buffer: &mut [u8], raw: &[RawOp]) -> Result<i32> {
+        let mut vector = vector(raw)?;
+
+        for op in vector.ops_mut() {
+            let mut at = [None; 2];
+            for (at, operand) in at.iter_mut().zip(op.operands()) {
+                assert!(operand.addr + operand.len <= buffer.len());
+                *at = Some(buffer.as_mut_ptr().wrapping_add(operand.addr));
+            }
+            op.map(at);
+        }
+        let section = OnBuffer(vector.ops());
 
         // SAFETY: There is no user space yet, and interrupts are on.
         let caller = unsafe { Caller::in_syscall() };
         loop {
-            if let Some(stopped_at) = exclude::here(&caller, number, &vector) {
+            if let Some(stopped_at) = exclude::here(&caller, number, &section) {
                 return Ok(stopped_at?);
             }
             let cpu = exclude::Cpu::named(number)?;
-            if let Ok(stopped_at) = exclude::locked(&caller, cpu, &vector) {
+            if let Ok(stopped_at) = exclude::locked(&caller, cpu, &section) {
                 return Ok(stopped_at?);
             }
         }
@@ -560,29 +553,23 @@ mod vectors {
         let old = 0x8070_6050_4030_2011_u64;
         let arg = 0xff00_1234_5678_9a0f_u64;
 
-        for (width, bits) in [
-            (Width::W1, 8),
-            (Width::W2, 16),
-            (Width::W4, 32),
-            (Width::W8, 64),
-        ] {
-            for (update, arg, new) in [
-                (Update::Add, arg, old.wrapping_add(arg)),
-                (Update::Or, arg, old | arg),
-                (Update::And, arg, old & arg),
-                (Update::Xor, arg, old ^ arg),
-                (Update::Shl, 5, old << 5),
-                (Update::Shr, 5, (old & (!0 >> (64 - bits))) >> 5),
+        for len in [1, 2, 4, 8] {
+            for (code, arg, new) in [
+                (abi::ADD, arg, old.wrapping_add(arg)),
+                (abi::OR, arg, old | arg),
+                (abi::AND, arg, old & arg),
+                (abi::XOR, arg, old ^ arg),
+                (abi::LSHIFT, 5, old << 5),
+                (abi::RSHIFT, 5, (old & (!0 >> (64 - 8 * len))) >> 5),
             ] {
                 let mut buffer = new_buffer()?;
                 buffer[64..72].copy_from_slice(&old.to_ne_bytes());
-                let op = Op::Update { update, width, arg };
-                run(somewhere(), &mut buffer, &[op], &[(64, width.bytes())])?;
+                let op = raw(code.into(), len as u32, [64, arg, 0]);
+                run(somewhere(), &mut buffer, &[op])?;
 
                 let mut expected = old.to_ne_bytes();
                 let new = new.to_ne_bytes();
                 if cfg!(target_endian = "little") {
-                    let len = width.bytes();
                     expected[..len].copy_from_slice(&new[..len]);
                     assert!(buffer[64..72] == expected);
                 }
@@ -606,9 +593,7 @@ mod vectors {
                     let mut expected = new_buffer()?;
                     expected.copy_within(src..src + len, dst);
 
-                    let op = Op::Copy { len, backward };
-                    let at = [(dst, len), (src, len)];
-                    run(somewhere(), &mut buffer, &[op], &at)?;
+                    run(somewhere(), &mut buffer, &[copy(dst, src, len as u32)])?;
                     assert!(*buffer == *expected);
                 }
             }
@@ -619,32 +604,26 @@ mod vectors {
     #[test]
     fn run_comparisons_on_every_cpu() -> Result {
         let mut buffer = new_buffer()?;
-        let compare = |len, equal| Op::Compare { len, equal };
-        let add = Op::Update {
-            update: Update::Add,
-            width: Width::W8,
-            arg: 1,
-        };
+        let equal = |a, b, len| raw(abi::COMPARE_EQ.into(), len, [a, b, 0]);
+        let differ = |a, b, len| raw(abi::COMPARE_NE.into(), len, [a, b, 0]);
 
         for cpu in Cpumask::possible().iter() {
             let cpu = cpu.as_u32() as c_int;
             for len in [0, 1, 2, 4, 5, 8, 100] {
-                let ops = [compare(len, true), compare(len, false)];
                 // Bytes repeat after 251.
                 for same in [251, 8 * 251] {
-                    let at = [(0, len), (same, len), (0, len), (same + 8, len)];
+                    let ops = [equal(0, same, len), differ(0, same + 8, len)];
                     let last = if len == 0 { 2 } else { 0 };
-                    assert_eq!(run(cpu, &mut buffer, &ops, &at)?, last);
+                    assert_eq!(run(cpu, &mut buffer, &ops)?, last);
                 }
             }
 
-            let ops = [add, compare(8, true), compare(8, true), add];
-            let at = [(0, 8), (8, 8), (8 + 251, 8), (8, 8), (9 + 251, 8), (0, 8)];
+            let ops = [add(0), equal(8, 8 + 251, 8), equal(8, 9 + 251, 8), add(0)];
             let before = buffer[0];
-            assert_eq!(run(cpu, &mut buffer, &ops, &at)?, 3);
+            assert_eq!(run(cpu, &mut buffer, &ops)?, 3);
             assert_eq!(buffer[0], before.wrapping_add(1));
             buffer[0] = before;
-            assert_eq!(run(cpu, &mut buffer, &[], &[])?, 0);
+            assert_eq!(run(cpu, &mut buffer, &[])?, 0);
         }
         Ok(())
     }

@@ -27,10 +27,8 @@ pub(crate) enum Exclusion {
 pub(crate) enum Operands {
     /// By user accesses.
     InPlace,
-    /// By the kernel's own mapping of their pages, those that cross pages in segments.
+    /// By the kernel's own mapping of their pages, which are pinned.
     Pinned,
-    /// As above, but those that cross pages by a contiguous mapping.
-    Vmap,
 }
 
 /// The sysctl `kernel.cpu_opv_remote`: what to do where a user task runs.
@@ -71,14 +69,12 @@ pub(crate) fn exclusion(facts: Facts) -> Result<Exclusion> {
 }
 
 /// Chooses how to reach operands: `words` if there is at most one store, at the end, and all are
-/// aligned words; `own_memory` if user accesses reach the memory of the caller where the vector runs;
-/// `crossing` if there is one that crosses pages, and `permit` if there is one to map it.
+/// aligned words; `own_memory` if user accesses reach the memory of the caller where the vector runs, and
+/// not that of a device for which others wait.
 #[inline(always)]
-pub(crate) fn operands(words: bool, own_memory: bool, crossing: bool, permit: bool) -> Operands {
+pub(crate) fn operands(words: bool, own_memory: bool) -> Operands {
     if words && own_memory {
         Operands::InPlace
-    } else if crossing && permit {
-        Operands::Vmap
     } else {
         Operands::Pinned
     }

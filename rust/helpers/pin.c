@@ -35,6 +35,12 @@ __rust_helper void rust_helper_page_mark_dirty(struct page *page)
 	noop_dirty_folio(NULL, page_folio(page));
 }
 
+__rust_helper void rust_helper_page_report_poison(struct page *page)
+{
+	if (!PageHWPoison(page))
+		memory_failure_queue(page_to_pfn(page), 0);
+}
+
 #ifndef CONFIG_HIGHMEM
 __rust_helper void *rust_helper_page_address(const struct page *page)
 {

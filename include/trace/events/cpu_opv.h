@@ -64,8 +64,7 @@ TRACE_EVENT(cpu_opv_exit,
 		  __print_symbolic(__entry->operands,
 				   { 0, "none" },
 				   { 1, "in_place" },
-				   { 2, "pinned" },
-				   { 3, "vmap" }))
+				   { 2, "pinned" }))
 );
 
 #endif /* _TRACE_CPU_OPV_H */

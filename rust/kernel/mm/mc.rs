@@ -23,7 +23,8 @@ pub use crate::uaccess::access::mc::{
     store_u16,
     store_u32,
     store_u64,
-    store_u8, //
+    store_u8,
+    touch, //
 };
 
 /// Memory that could not be accessed.

@@ -12,12 +12,15 @@ use crate::{
         c_ulong,
         c_void, //
     },
-    page::PAGE_MASK,
+    page::{
+        PAGE_MASK,
+        PAGE_SIZE, //
+    },
     prelude::*, //
 };
 use core::{
     marker::PhantomData,
-    mem::MaybeUninit, //
+    ptr, //
 };
 
 /// What pages are pinned for.
@@ -29,7 +32,7 @@ pub enum Access {
     /// mapping that may not be so for a page that it shares with others, the zero page or one of a
     /// file: what it writes later goes to a copy.
     Read,
-    /// The pages are written, and [marked dirty](PinnedPages::mark_dirty) before they are unpinned.
+    /// The pages are written, and [marked dirty](PinnedPage::mark_dirty) before they are unpinned.
     ///
     /// File systems that track dirty pages are not told, see [`PinnedPage::tracks_dirty`].
     Write,
@@ -45,8 +48,39 @@ impl Access {
     }
 }
 
-/// Room for one pinned page.
-pub type Slot = MaybeUninit<*mut bindings::page>;
+/// The address of a page of user memory or, once it is pinned, that page.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Slot(*mut bindings::page);
+
+impl Slot {
+    /// The page that has the address `addr` in it.
+    #[inline(always)]
+    pub fn at(addr: usize) -> Self {
+        Self(ptr::without_provenance_mut(addr & PAGE_MASK))
+    }
+
+    /// Its address, as long as it is not pinned.
+    #[inline(always)]
+    pub fn addr(self) -> usize {
+        self.0.addr()
+    }
+}
+
+/// How pages are pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// If they are there already, in the way that the access needs, and can be had without a lock. Does
+    /// not sleep.
+    Present,
+    /// Also those that are not to be had without the mmap lock, such as the zero page. Does not wait for
+    /// that lock.
+    Mapped,
+    /// After they were faulted in. May sleep, for as long as user space likes: a fault handler can be
+    /// there. A fatal signal ends that. Nothing that others wait for should be held, such as other
+    /// pages.
+    FaultIn,
+}
 
 /// Pages of the current process that stay what and where they are until this is dropped.
 ///
@@ -55,180 +89,129 @@ pub type Slot = MaybeUninit<*mut bindings::page>;
 ///
 /// # Invariants
 ///
-/// The first `len` of `pages` point to pages that this has pinned for `access`.
+/// The first `len` of `slots` point to pages that this has pinned. The others are addresses.
 ///
 /// # Examples
 ///
 /// ```
-/// use kernel::mm::pin::{Access, PinnedPages, Slot};
+/// use kernel::mm::pin::{Access, How, PinnedPages, Slot};
 ///
-/// let mut slots = [Slot::uninit(); 4];
-/// let mut pages = PinnedPages::new(&mut slots, Access::Read);
+/// let mut slots = [Slot::at(0), Slot::at(4096)];
+/// let mut pages = PinnedPages::new(&mut slots);
 ///
 /// // Nothing is mapped there, for no program.
-/// assert!(pages.pin_present(0, 1).is_err());
-/// assert!(pages.pin_present(0, 0).is_err());
-/// assert!(pages.pin_mapped(0, 1).is_err());
-/// assert!(pages.fault_in(0).is_err());
-/// assert_eq!(pages.len(), 0);
+/// assert!(pages.pin(How::Present, Access::Read, 2).is_err());
+/// assert!(pages.pin(How::Mapped, Access::Write, 1).is_err());
+/// assert!(pages.pin(How::FaultIn, Access::Read, 1).is_err());
+/// assert!(pages.is_empty() && pages.get(0).is_none());
+/// assert_eq!(pages.next_address(), Some(0));
 /// ```
 pub struct PinnedPages<'a> {
-    pages: &'a mut [Slot],
+    slots: &'a mut [Slot],
     len: usize,
-    access: Access,
 }
 
 impl<'a> PinnedPages<'a> {
-    /// Creates an empty set, which has room for as many pages as `pages` has elements.
+    /// The pages whose addresses are in `slots`, not pinned yet.
     #[inline]
-    pub fn new(pages: &'a mut [Slot], access: Access) -> Self {
+    pub fn new(slots: &'a mut [Slot]) -> Self {
         // INVARIANT: None of zero.
-        Self {
-            pages,
-            len: 0,
-            access,
+        Self { slots, len: 0 }
+    }
+
+    /// The address of the page that would be pinned next. `None` if all are pinned.
+    #[inline]
+    pub fn next_address(&self) -> Option<usize> {
+        self.slots.get(self.len).map(|slot| slot.addr())
+    }
+
+    /// Pins the next pages, as far as they follow one another in memory, but not more than `max`. Fewer
+    /// if one of them cannot be pinned, but at least one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if all are pinned, or `max` is 0. `EAGAIN` if the page has to be faulted in, or cannot be
+    /// pinned in this way; `EFAULT` if it cannot be faulted in, or this is a kernel thread; of
+    /// [`How::FaultIn`] also `ENOMEM`, and `EINTR` and the like if the task was killed.
+    #[inline]
+    pub fn pin(&mut self, how: How, access: Access, max: usize) -> Result {
+        let left = self.slots.get_mut(self.len..).unwrap_or_default();
+        let start = left.first().ok_or(ENOENT)?.addr();
+        let follows = |i: usize, slot: &Slot| slot.addr() == start.wrapping_add(i * PAGE_SIZE);
+        let mut count = 0;
+        while count < max && left.get(count).is_some_and(|slot| follows(count, slot)) {
+            count += 1;
         }
-    }
+        let slots = left.get_mut(..count).unwrap_or_default();
 
-    /// Pins one page after the other, `count` of them from the one at the user address `start`, if
-    /// they are all there already, in the way that this needs. Does not sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOSPC` if there is no room; `EAGAIN` if a page has to be faulted in, or is of a kind that
-    /// cannot be pinned; `EFAULT` if this is a kernel thread. Pages before the one that failed stay
-    /// pinned.
-    #[inline]
-    pub fn pin_present(&mut self, start: usize, count: usize) -> Result {
-        self.pin(How::Present, start, count)
-    }
-
-    /// As [`pin_present`](Self::pin_present), also pages that are not to be had without the mmap lock,
-    /// such as the zero page. Does not wait for that.
-    ///
-    /// # Errors
-    ///
-    /// As for [`pin_present`](Self::pin_present).
-    pub fn pin_mapped(&mut self, start: usize, count: usize) -> Result {
-        let current = current!();
-        let _lock = current
-            .mm()
-            .ok_or(EFAULT)?
-            .mmap_read_trylock()
-            .ok_or(EAGAIN)?;
-
-        self.pin(How::Mapped, start, count)
-    }
-
-    /// Pins the page at the user address `start`, and faults it in before.
-    ///
-    /// May sleep, for as long as user space likes: a fault handler can be there. A fatal signal ends
-    /// that. Nothing that others wait for should be held, such as other pages.
-    ///
-    /// # Errors
-    ///
-    /// `ENOSPC` if there is no room; `EFAULT` if the page is not mapped for that access, or of a kind
-    /// that cannot be pinned, or if this is a kernel thread; `ENOMEM`; `EINTR` and the like if the
-    /// task was killed.
-    pub fn fault_in(&mut self, start: usize) -> Result {
-        // As none is wanted less than one, none is a fault.
-        self.pin(How::FaultIn, start, 1)
-            .map_err(|e| if e == EAGAIN { EFAULT } else { e })
-    }
-
-    #[inline]
-    fn pin(&mut self, how: How, start: usize, count: usize) -> Result {
-        let slots = self
-            .pages
-            .get_mut(self.len..)
-            .and_then(|slots| slots.get_mut(..count))
-            .ok_or(ENOSPC)?;
-        let pinned = how.pin(start & PAGE_MASK, slots, self.access)?;
-
+        let result = how.pin(start, slots, access);
+        let pinned = result.unwrap_or(0);
+        for (i, slot) in slots.iter_mut().enumerate().skip(pinned) {
+            // INVARIANT: It may have been overwritten.
+            *slot = Slot::at(start.wrapping_add(i * PAGE_SIZE));
+        }
         // INVARIANT: They have been pinned.
         self.len += pinned;
-        if pinned == count {
-            Ok(())
-        } else {
-            Err(EAGAIN)
+        match result {
+            // As some are wanted, none is a fault.
+            Ok(0) if how == How::FaultIn => Err(EFAULT),
+            Ok(0) => Err(EAGAIN),
+            Ok(_) => Ok(()),
+            Err(e) => Err(e),
         }
     }
 
-    /// Marks all pages dirty, after they were written to.
+    /// Whether all are pinned.
     #[inline]
-    pub fn mark_dirty(&self) {
-        for index in 0..self.len {
-            if let Some(page) = self.get(index) {
-                page.mark_dirty();
-            }
-        }
+    pub fn is_complete(&self) -> bool {
+        self.len == self.slots.len()
     }
 
-    /// Unpins all pages.
-    #[inline]
-    pub fn unpin(&mut self) {
-        if self.len == 0 {
-            return;
-        }
-        // SAFETY: By the type invariants all of these pages are pinned.
-        unsafe { bindings::unpin_user_pages(self.pages.as_mut_ptr().cast(), self.len) };
-        // INVARIANT: None of zero.
-        self.len = 0;
-    }
-
-    /// How many pages there are.
+    /// How many pages are pinned.
     #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether none are.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The page with number `index`, in the order in which they were pinned.
+    /// The pinned page with number `index`.
     #[inline]
     pub fn get(&self, index: usize) -> Option<PinnedPage<'_>> {
-        let slot = self.pages.get(..self.len)?.get(index)?;
+        let slot = self.slots.get(..self.len)?.get(index)?;
 
-        // SAFETY: By the type invariants it is initialized.
-        let page = unsafe { slot.assume_init() };
-        // INVARIANT: It stays pinned while `self` is borrowed.
-        Some(PinnedPage(page, PhantomData))
+        // INVARIANT: By those of the type. It stays pinned while `self` is borrowed.
+        Some(PinnedPage(slot.0, PhantomData))
     }
 }
 
 impl Drop for PinnedPages<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.unpin();
+        if !self.is_empty() {
+            // SAFETY: By the type invariants all of these pages are pinned.
+            unsafe { bindings::unpin_user_pages(self.slots.as_mut_ptr().cast(), self.len) };
+        }
     }
-}
-
-/// How pages are pinned.
-#[derive(Clone, Copy)]
-enum How {
-    /// If they can be had without a lock.
-    Present,
-    /// If they are mapped. The mmap lock is held.
-    Mapped,
-    /// After they were faulted in.
-    FaultIn,
 }
 
 impl How {
     /// Pins pages from `start` until `slots` is full or it fails. Returns how many.
     #[inline]
     fn pin(self, start: usize, slots: &mut [Slot], access: Access) -> Result<usize> {
-        if slots.is_empty() || current!().mm().is_none() {
-            return Err(EFAULT);
-        }
-        let count = c_int::try_from(slots.len())?;
+        let current = current!();
+        let mm = current.mm().ok_or(EFAULT)?;
+        let count = slots.len() as c_int;
         let slots = slots.as_mut_ptr().cast();
         let flags = access.flags();
 
+        if count == 0 {
+            return Err(ENOENT);
+        }
         // SAFETY: There is user memory, and `slots` has room for so many pages, at least one.
         let pinned = unsafe {
             match self {
@@ -237,6 +220,7 @@ impl How {
                 }
                 Self::Mapped => {
                     let flags = flags | bindings::FOLL_NOFAULT;
+                    let _lock = mm.mmap_read_trylock().ok_or(EAGAIN)?;
 
                     bindings::pin_user_pages(start, count as c_ulong, flags, slots) as isize
                 }
@@ -286,14 +270,25 @@ impl PinnedPage<'_> {
         !self.is_anonymous() && unsafe { bindings::page_tracks_dirty(self.0) }
     }
 
-    /// Has its content written to swap before it is reclaimed. Nothing for pages that
-    /// [track that](Self::tracks_dirty).
+    /// Has its content written to swap before it is reclaimed, after it was written to. Nothing for
+    /// pages that [track that](Self::tracks_dirty).
     #[inline]
-    fn mark_dirty(self) {
+    pub fn mark_dirty(self) {
         if !self.tracks_dirty() {
             // SAFETY: By the type invariant the page is valid.
             unsafe { bindings::page_mark_dirty(self.0) };
         }
+    }
+
+    /// Has the kernel handle the page as one whose memory has an error that cannot be corrected, after an
+    /// access has found that: takes it away from all who have it mapped, some time later. Nothing if
+    /// that is known already, or without `CONFIG_MEMORY_FAILURE`.
+    ///
+    /// C: `memory_failure_queue()`
+    #[cold]
+    pub fn report_poison(self) {
+        // SAFETY: By the type invariant the page is valid.
+        unsafe { bindings::page_report_poison(self.0) };
     }
 
     /// The address at which the kernel itself has the page mapped for good.

@@ -18,7 +18,7 @@
 
 int nr_cpus, cpus[MAX_CPUS];
 
-static char old_max_vmap[32], old_remote[32];
+static char old_remote[32];
 static pid_t program;
 
 long long time_us(void)
@@ -60,8 +60,6 @@ void restore_settings(void)
 {
 	char path[64], buf[8];
 
-	if (*old_max_vmap)
-		write_setting(MAX_VMAP, old_max_vmap);
 	if (*old_remote)
 		write_setting(REMOTE, old_remote);
 	for (int i = 0; i < nr_cpus; i++) {
@@ -83,8 +81,6 @@ void save_settings(void)
 
 	set_up_program();
 	program = getpid();
-	if (!read_text(MAX_VMAP, old_max_vmap, sizeof(old_max_vmap)))
-		*old_max_vmap = 0;
 	if (!read_text(REMOTE, old_remote, sizeof(old_remote)))
 		*old_remote = 0;
 	if (sched_getaffinity(0, sizeof(set), &set))
@@ -203,15 +199,14 @@ bool wait_for_stat(const char *name, long value, long ms)
 	return true;
 }
 
-/* No page is pinned or mapped, as it has to be when there are no calls. */
+/* No page is pinned, as it has to be when there are no calls. */
 bool nothing_held(void)
 {
-	long pinned = read_stat("pinned_now"), mapped = read_stat("vmap_now"), all = pages_pinned();
+	long pinned = read_stat("pinned_now"), all = pages_pinned();
 
-	if (pinned > 0 || mapped > 0 || all > 0)
-		fail("%ld pages are still pinned (%ld in the whole kernel), %ld mappings left",
-		     pinned, all, mapped);
-	return pinned <= 0 && mapped <= 0 && all <= 0;
+	if (pinned > 0 || all > 0)
+		fail("%ld pages are still pinned (%ld in the whole kernel)", pinned, all);
+	return pinned <= 0 && all <= 0;
 }
 
 bool exclusions_now(struct exclusions *now)

@@ -13,7 +13,6 @@
 #define NR_ELEMS(a)	((int)(sizeof(a) / sizeof((a)[0])))
 #define MAX_CPUS	64	/* that tests use */
 
-#define MAX_VMAP	"/proc/sys/kernel/cpu_opv_max_vmap"
 #define REMOTE		"/proc/sys/kernel/cpu_opv_remote"
 
 /* ---- cpu_opv_control.c ---- */

@@ -118,7 +118,6 @@ FIXTURE_SETUP(fault)
 	if (fd < 0)
 		SKIP(return, "no userfaultfd(2): errno %d", errno);
 	close(fd);
-	ASSERT_EQ(write_setting(MAX_VMAP, "1"), 0);
 
 	self->victim = mmap(NULL, sizeof(*self->victim), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -164,8 +163,7 @@ TEST_F_TIMEOUT(fault, killed, 60)
 
 static int change_settings(void *arg)
 {
-	return write_setting(MAX_VMAP, "2") || write_setting(MAX_VMAP, "1") ||
-	       write_setting(REMOTE, "interrupt") || write_setting(REMOTE, "migrate");
+	return write_setting(REMOTE, "interrupt") || write_setting(REMOTE, "migrate");
 }
 
 static int change_cpus(void *arg)
@@ -189,7 +187,7 @@ TEST_F_TIMEOUT(fault, others_go_on, 60)
 	EXPECT_TRUE(nothing_held());
 }
 
-/* ---- on the way to a busy CPU, or with kernel address space ---- */
+/* ---- on the way to a busy CPU, or with pages pinned ---- */
 
 FIXTURE(busy) {
 	struct spinner spinner;
@@ -198,33 +196,19 @@ FIXTURE(busy) {
 
 FIXTURE_VARIANT(busy) {
 	const char *remote;
-	int max_vmap;
 };
 
-FIXTURE_VARIANT_ADD(busy, migrate) { "migrate", 1 };
-FIXTURE_VARIANT_ADD(busy, interrupt) { "interrupt", 1 };
-FIXTURE_VARIANT_ADD(busy, migrate_4) { "migrate", 4 };
-FIXTURE_VARIANT_ADD(busy, interrupt_4) { "interrupt", 4 };
-FIXTURE_VARIANT_ADD(busy, interrupt_0) { "interrupt", 0 };
-
-static int set_max_vmap(void *arg)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", *(int *)arg);
-	return write_setting(MAX_VMAP, text) ? KSFT_FAIL : KSFT_PASS;
-}
+FIXTURE_VARIANT_ADD(busy, migrate) { "migrate" };
+FIXTURE_VARIANT_ADD(busy, interrupt) { "interrupt" };
 
 FIXTURE_SETUP(busy)
 {
 	const char *why = check_settings(2);
-	int max_vmap = variant->max_vmap;
 
 	if (why)
 		SKIP(return, "%s", why);
 	self->a = cpus[0];
 	self->b = cpus[1];
-	ASSERT_EQ(set_max_vmap(&max_vmap), KSFT_PASS);
 	ASSERT_EQ(write_setting(REMOTE, variant->remote), 0);
 	ASSERT_TRUE(spinner_start(&self->spinner, self->b, SCHED_OTHER));
 }
@@ -234,21 +218,11 @@ FIXTURE_TEARDOWN_PARENT(busy)
 	restore_settings();
 }
 
-/* None of the permits is lost: while nobody else calls, there is one to be had. */
-static void expect_all_permits(struct __test_metadata *_metadata)
+/* Every CPU is to be had again. */
+static void expect_nothing_kept(struct __test_metadata *_metadata)
 {
-	static int bounds[] = { 1, 3, 1 };
-
 	EXPECT_TRUE(nothing_held());
 	EXPECT_EQ(run_child(use_every_cpu, NULL, OTHERS_MS), KSFT_PASS);
-	for (int i = 0; i < NR_ELEMS(bounds); i++) {
-		long mapped = read_stat("vmap");
-
-		EXPECT_EQ(run_child(set_max_vmap, &bounds[i], OTHERS_MS), KSFT_PASS);
-		EXPECT_EQ(run_child(use_every_cpu, NULL, OTHERS_MS), KSFT_PASS);
-		if (mapped >= 0)
-			EXPECT_GE(read_stat("vmap") - mapped, nr_cpus);
-	}
 	EXPECT_TRUE(nothing_held());
 }
 
@@ -267,15 +241,14 @@ TEST_F_TIMEOUT(busy, crowd_killed, 60)
 		sleep_ms(1000);
 	}
 	for (int i = 0; i < CROWD; i++) {
-		EXPECT_LE(read_stat("vmap_now"), variant->max_vmap);
 		EXPECT_TRUE(kill_child(pids[i], DEATH_MS));
 		sleep_ms(random_below(4));
 	}
-	expect_all_permits(_metadata);
+	expect_nothing_kept(_metadata);
 	spinner_stop(&self->spinner);
 }
 
-/* At any point of a call that maps, by itself. */
+/* At any point of a call, by itself. */
 TEST_F_TIMEOUT(busy, one_killed, 60)
 {
 	for (int i = 0; i < ROUNDS; i++) {
@@ -290,7 +263,7 @@ TEST_F_TIMEOUT(busy, one_killed, 60)
 		EXPECT_TRUE(kill_child(pid, DEATH_MS));
 		EXPECT_TRUE(nothing_held());
 	}
-	expect_all_permits(_metadata);
+	expect_nothing_kept(_metadata);
 	spinner_stop(&self->spinner);
 }
 
@@ -321,7 +294,7 @@ TEST_F_TIMEOUT(busy, threads_killed, 60)
 		EXPECT_EQ(load_result(load).error, 0);
 		munmap(load, sizeof(*load));
 	}
-	expect_all_permits(_metadata);
+	expect_nothing_kept(_metadata);
 	spinner_stop(&self->spinner);
 }
 

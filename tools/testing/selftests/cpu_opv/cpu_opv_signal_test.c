@@ -203,7 +203,6 @@ FIXTURE_SETUP(waiting)
 	if (why)
 		SKIP(return, "%s", why);
 	ASSERT_EQ(sigaction(SIGUSR1, &sa, NULL), 0);
-	ASSERT_EQ(write_setting(MAX_VMAP, "1"), 0);
 }
 
 FIXTURE_TEARDOWN_PARENT(waiting)

@@ -20,14 +20,14 @@
 #define TRACE	TRACING "/instances/cpu_opv_test"
 
 enum {
-	CALLS, LOCAL, LOCKED, INTERRUPTED, MIGRATED, IN_PLACE, PINNED, VMAP,
-	RETRIES, AGAIN, BUSY, FAULTS, PAGES_PINNED, PINNED_NOW, VMAP_NOW, LONGEST, NR_STATS
+	CALLS, LOCAL, LOCKED, INTERRUPTED, MIGRATED, IN_PLACE, PINNED,
+	RETRIES, AGAIN, BUSY, FAULTS, PAGES_PINNED, PINNED_NOW, LONGEST, NR_STATS
 };
 
 static const char *const names[NR_STATS] = {
 	"calls", "local", "locked", "interrupted", "migrated", "in_place",
-	"pinned", "vmap", "retries", "eagain", "ebusy", "faults", "pages_pinned", "pinned_now",
-	"vmap_now", "longest_ns",
+	"pinned", "retries", "eagain", "ebusy", "faults", "pages_pinned", "pinned_now",
+	"longest_ns",
 };
 
 struct stats {
@@ -113,14 +113,9 @@ TEST_F(stats, calls)
 	EXPECT_EQ(cpu_op_cmpeqv_cmpeqv_storev(&v, 0, &v2, 2, 3, cpus[0]), 1);
 	EXPECT_ADDED([CALLS] = 1, [LOCAL] = 1, [IN_PLACE] = 1);
 
-	for (int permits = 0; permits < 2; permits++) {
-		ASSERT_EQ(write_setting(MAX_VMAP, permits ? "1" : "0"), 0);
-		maximal_vec(vec, mem);
-		EXPECT_EQ(cpu_opv(vec, NR_ELEMS(vec), cpus[0], 0), 0);
-		EXPECT_ADDED([CALLS] = 1, [LOCAL] = 1,
-			     [PINNED] = !permits, [VMAP] = permits,
-			     [PAGES_PINNED] = MAXIMAL_PAGES);
-	}
+	maximal_vec(vec, mem);
+	EXPECT_EQ(cpu_opv(vec, NR_ELEMS(vec), cpus[0], 0), 0);
+	EXPECT_ADDED([CALLS] = 1, [LOCAL] = 1, [PINNED] = 1, [PAGES_PINNED] = MAXIMAL_PAGES);
 
 	/* The other CPU, by either setting: one of the ways. */
 	ASSERT_EQ(write_setting(REMOTE, "interrupt"), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tests of cpu_opv(2): its settings. What they take and who may change them, and
- * that they do what they say, also when they change under load.
+ * Tests of cpu_opv(2): its setting. What it takes and who may change it, and that
+ * it does what it says, also when it changes under load.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -52,35 +52,6 @@ FIXTURE_TEARDOWN_PARENT(sysctl)
 		EXPECT_SETTING(path, value);			\
 	} while (0)
 
-TEST_F(sysctl, max_vmap_good)
-{
-	EXPECT_GOOD(MAX_VMAP, "0");
-	EXPECT_GOOD(MAX_VMAP, "1");
-	EXPECT_GOOD(MAX_VMAP, "4096");
-	EXPECT_GOOD(MAX_VMAP, "2");
-	EXPECT_GOOD(MAX_VMAP, "4095");
-	EXPECT_GOOD(MAX_VMAP, "64");
-	EXPECT_EQ(write_setting(MAX_VMAP, "17\n"), 0);
-	EXPECT_SETTING(MAX_VMAP, "17");
-}
-
-TEST_F(sysctl, max_vmap_bad)
-{
-	static const char *const bad[] = {
-		"-1", "4097", "-64", "65536", "2147483647", "2147483648", "4294967295",
-		"4294967297", "4294967360", "18446744073709551617", "-18446744073709551552",
-		"99999999999999999999999999999999999999999999", "x", "1x", "64k", "1.5", "-",
-		"\n", " ", "one", "migrate", "4097\n",
-	};
-
-	EXPECT_GOOD(MAX_VMAP, "77");
-	for (int i = 0; i < NR_ELEMS(bad); i++) {
-		EXPECT_EQ(write_setting(MAX_VMAP, bad[i]), EINVAL)
-			TH_LOG("\"%s\"", bad[i]);
-		EXPECT_SETTING(MAX_VMAP, "77");
-	}
-}
-
 TEST_F(sysctl, remote_good)
 {
 	EXPECT_GOOD(REMOTE, "interrupt");
@@ -118,49 +89,15 @@ TEST_F(sysctl, remote_bad)
 
 TEST_F(sysctl, only_by_root)
 {
-	static const char *const paths[] = { MAX_VMAP, REMOTE };
-	static const char *const values[] = { "9", "interrupt" };
+	int err;
 
-	EXPECT_GOOD(MAX_VMAP, "77");
 	EXPECT_GOOD(REMOTE, "migrate");
 	ASSERT_EQ(seteuid(NOBODY), 0);
-	for (int i = 0; i < 2; i++) {
-		int err = write_setting(paths[i], values[i]);
-
-		EXPECT_TRUE(err == EACCES || err == EPERM)
-			TH_LOG("%s: %d", paths[i], err);
-	}
-	/* Everybody may know them. */
-	EXPECT_SETTING(MAX_VMAP, "77");
+	err = write_setting(REMOTE, "interrupt");
+	EXPECT_TRUE(err == EACCES || err == EPERM);
+	/* Everybody may know it. */
 	EXPECT_SETTING(REMOTE, "migrate");
 	ASSERT_EQ(seteuid(0), 0);
-}
-
-/* What is mapped: operands that cross pages, if there is a permit. */
-TEST_F(sysctl, max_vmap_obeyed)
-{
-	char *mem = maximal_memory(MAP_PRIVATE);
-	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
-	long before = read_stat("vmap"), pinned = read_stat("pinned");
-	intptr_t counter = 0;
-
-	if (before < 0)
-		SKIP(return, "the kernel has no statistics of cpu_opv(2)");
-	ASSERT_TRUE(mem != NULL);
-	pin(0, cpus[0]);
-	EXPECT_GOOD(MAX_VMAP, "1");
-	for (int i = 0; i < CALLS; i++)
-		EXPECT_EQ(cpu_op_addv(&counter, 1, cpus[0]), 0);
-	EXPECT_EQ(read_stat("vmap") - before, 0);
-
-	maximal_vec(vec, mem);
-	for (int i = 0; i < CALLS; i++) {
-		ASSERT_EQ(write_setting(MAX_VMAP, i % 2 ? "1" : "0"), 0);
-		EXPECT_EQ(cpu_opv(vec, NR_ELEMS(vec), cpus[0], 0), 0);
-		EXPECT_EQ(read_stat("vmap") - before, (i + 1) / 2);
-	}
-	EXPECT_EQ(read_stat("pinned") - pinned, CALLS / 2);
-	EXPECT_TRUE(nothing_held());
 }
 
 /* ---- strategies ---- */
@@ -318,65 +255,6 @@ TEST_F_TIMEOUT(sysctl, remote_changed, 60)
 		return;
 	EXPECT_GT(since.migrated, 0);
 	EXPECT_GT(since.interrupted, 0);
-}
-
-struct crowd {
-	bool stop;
-	long calls, errors;
-};
-
-static int call_until_stopped(void *arg)
-{
-	struct cpu_op vec[CPU_OP_VEC_LEN_MAX];
-	char *mem = maximal_memory(MAP_PRIVATE);
-	struct crowd *crowd = arg;
-
-	if (!mem)
-		return KSFT_FAIL;
-	maximal_vec(vec, mem);
-	for (int i = 0; !__atomic_load_n(&crowd->stop, __ATOMIC_RELAXED); i++) {
-		if (!cpu_opv(vec, NR_ELEMS(vec), cpus[i % nr_cpus], 0))
-			__atomic_add_fetch(&crowd->calls, 1, __ATOMIC_RELAXED);
-		else if (errno != EAGAIN)
-			__atomic_add_fetch(&crowd->errors, 1, __ATOMIC_RELAXED);
-	}
-	return KSFT_PASS;
-}
-
-TEST_F_TIMEOUT(sysctl, max_vmap_changed, 60)
-{
-	static const char *const bounds[] = { "1", "4096", "2", "0", "64", "3" };
-	struct crowd *crowd = mmap(NULL, sizeof(*crowd), PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	long long end = time_us() + LOAD_US;
-	pid_t pids[8];
-	int status;
-
-	ASSERT_TRUE(crowd != MAP_FAILED);
-	for (int i = 0; i < NR_ELEMS(pids); i++) {
-		pids[i] = start_child(call_until_stopped, crowd);
-		ASSERT_GT(pids[i], 0);
-	}
-	for (int round = 0; time_us() < end; round++) {
-		ASSERT_EQ(write_setting(MAX_VMAP, bounds[round % NR_ELEMS(bounds)]), 0);
-		sleep_ms(random_below(8));
-	}
-	__atomic_store_n(&crowd->stop, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < NR_ELEMS(pids); i++) {
-		EXPECT_TRUE(wait_child(pids[i], &status, 5000));
-		EXPECT_EQ(status, 0);
-	}
-	TH_LOG("%ld calls", crowd->calls);
-	EXPECT_GT(crowd->calls, NR_ELEMS(pids));
-	EXPECT_EQ(crowd->errors, 0);
-	EXPECT_TRUE(nothing_held());
-	/* The last permit was not lost. */
-	if (read_stat("vmap") < 0)
-		return;
-	ASSERT_EQ(write_setting(MAX_VMAP, "1"), 0);
-	ASSERT_EQ(write_setting("/sys/kernel/debug/cpu_opv/stats", "0"), 0);
-	EXPECT_EQ(run_child(use_every_cpu, NULL, 10000), KSFT_PASS);
-	EXPECT_EQ(read_stat("vmap"), nr_cpus);
 }
 
 int main(int argc, char **argv)

@@ -76,7 +76,6 @@ enum cpu_state { THIS_CPU, IDLE, BUSY_OWN, BUSY_OTHER, OFFLINE, NR_CPU_STATES };
 struct way {
 	enum cpu_state state;
 	bool migrate;			/* kernel.cpu_opv_remote */
-	int max_vmap;
 };
 
 /* ---- cpu_opv_ways_memory.c ---- */
@@ -118,10 +117,10 @@ void case_shrink(struct ways_case *c, bool (*fails)(const struct ways_case *c));
 /* What the kernel counted for a way, and what it had to. */
 struct way_stats {
 	long ran, eligible, unpinned;	/* vectors; without pins; that may move the caller */
-	long local, locked, interrupted, migrated, in_place, pinned, vmap;
+	long local, locked, interrupted, migrated, in_place, pinned;
 };
 
-#define NR_WAYS		18
+#define NR_WAYS		9
 extern const struct way ways[NR_WAYS];
 extern struct way_stats way_stats[NR_WAYS];
 

@@ -19,14 +19,12 @@
 #define MADV_PAGEOUT	21
 #endif
 
-#define BOTH(state, migrate)	{ state, migrate, 0 }, { state, migrate, 64 }
-
 const struct way ways[NR_WAYS] = {
-	BOTH(THIS_CPU, false),
-	BOTH(IDLE, false), BOTH(IDLE, true),
-	BOTH(BUSY_OWN, false), BOTH(BUSY_OWN, true),
-	BOTH(BUSY_OTHER, false), BOTH(BUSY_OTHER, true),
-	BOTH(OFFLINE, false), BOTH(OFFLINE, true),
+	{ THIS_CPU, false },
+	{ IDLE, false }, { IDLE, true },
+	{ BUSY_OWN, false }, { BUSY_OWN, true },
+	{ BUSY_OTHER, false }, { BUSY_OTHER, true },
+	{ OFFLINE, false }, { OFFLINE, true },
 };
 
 struct way_stats way_stats[NR_WAYS];
@@ -45,8 +43,7 @@ const char *way_name(const struct way *way, char *buf, size_t size)
 		"CPU with another process", "offline CPU",
 	};
 
-	snprintf(buf, size, "%s, %s, max_vmap %d", states[way->state],
-		 way->migrate ? "migrate" : "interrupt", way->max_vmap);
+	snprintf(buf, size, "%s, %s", states[way->state], way->migrate ? "migrate" : "interrupt");
 	return buf;
 }
 
@@ -103,14 +100,11 @@ static void read_way_stats(struct way_stats *s)
 	s->migrated = read_stat("migrated");
 	s->in_place = read_stat("in_place");
 	s->pinned = read_stat("pinned");
-	s->vmap = read_stat("vmap");
 }
 
 /* Ways with the same state have to follow one another. */
 bool way_begin(const struct way *way)
 {
-	char text[16];
-
 	masked = -1;
 	way_target(way, true);
 	if (way->state != current_state) {
@@ -120,9 +114,7 @@ bool way_begin(const struct way *way)
 			return false;
 		current_state = way->state;
 	}
-	snprintf(text, sizeof(text), "%d", way->max_vmap);
-	if (write_setting(MAX_VMAP, text) ||
-	    write_setting(REMOTE, way->migrate ? "migrate" : "interrupt"))
+	if (write_setting(REMOTE, way->migrate ? "migrate" : "interrupt"))
 		return false;
 	read_way_stats(&at_begin);
 	return true;
@@ -139,7 +131,6 @@ void way_end(const struct way *way)
 	s->migrated += now.migrated - at_begin.migrated;
 	s->in_place += now.in_place - at_begin.in_place;
 	s->pinned += now.pinned - at_begin.pinned;
-	s->vmap += now.vmap - at_begin.vmap;
 }
 
 void ways_end(void)
@@ -181,9 +172,9 @@ static void judge(int nr)
 	char name[80];
 
 	way_name(way, name, sizeof(name));
-	ksft_print_msg("%s: %ld local, %ld locked, %ld interrupted, %ld migrated; %ld in place, %ld pinned, %ld vmap\n",
+	ksft_print_msg("%s: %ld local, %ld locked, %ld interrupted, %ld migrated; %ld in place, %ld pinned\n",
 		       name, s->local, s->locked, s->interrupted, s->migrated, s->in_place,
-		       s->pinned, s->vmap);
+		       s->pinned);
 	if (!s->ran)
 		fail("%s: nothing ran", name);
 	if (way->state == THIS_CPU)
@@ -202,8 +193,6 @@ static void judge(int nr)
 		expect_share(name, "in place", s->in_place, s->eligible, 50);
 	if (!s->pinned || (!s->in_place && way->state != BUSY_OTHER))
 		fail("%s: in place %ld, pinned %ld", name, s->in_place, s->pinned);
-	if (!!s->vmap != !!way->max_vmap)
-		fail("%s: %ld vectors with vmap", name, s->vmap);
 }
 
 void ways_judge(void)

@@ -176,23 +176,9 @@ static void report(struct ways_case *c, long number)
 
 /* ---- all cases ---- */
 
-/* Kernel address space is for operands that cross pages. */
-static bool crosses(const struct ways_case *c)
-{
-	for (int i = 0; i < c->cnt; i++) {
-		for (int k = 0; k < operands_of(&c->ops[i]); k++) {
-			if (c->ops[i].at[k].offset % 4096 + c->ops[i].len > 4096)
-				return true;
-		}
-	}
-	return false;
-}
-
 /* What takes long, as to wait for the turn on a busy CPU, or is the same again. */
-static bool left_out(const struct ways_case *c, long number)
+static bool left_out(long number)
 {
-	if (way->max_vmap && !crosses(c))
-		return number % 4;
 	if (way->migrate && (way->state == BUSY_OWN || way->state == BUSY_OTHER))
 		return number % 8;
 	return way->migrate && way->state == OFFLINE && number % 4;
@@ -221,7 +207,7 @@ static bool run_way(long first, long end)
 	}
 	for (long n = first; n < end && failed_cases < MAX_FAILED; n++) {
 		case_draw(&c, seed, n, rivals);
-		if (left_out(&c, n))
+		if (left_out(n))
 			continue;
 		if (case_fails(&c)) {
 			failed_cases++;

@@ -82,6 +82,49 @@ words! {
     u64, load_u64, store_u64, "q", "", reg;
 }
 
+/// Has the CPU load `len` bytes into its caches.
+///
+/// # Safety
+///
+/// `ptr` must be `len` bytes of kernel memory, which may be poisoned.
+///
+/// # Errors
+///
+/// [`Poisoned`]
+#[inline(always)]
+pub unsafe fn touch(ptr: *const u8, len: usize) -> Result<(), Poisoned> {
+    const LINE: usize = 64;
+    let trap: u32;
+
+    if len == 0 {
+        return Ok(());
+    }
+    // The first byte, and from the last one on those that are one line apart.
+    //
+    // SAFETY: By the safety requirements. A fault ends it.
+    unsafe {
+        asm!(
+            "1: movb ({ptr}), {byte}",
+            "2: movb -1({ptr}, {left}), {byte}",
+            "sub ${line}, {left}",
+            "ja 2b",
+            "9:",
+            asm_extable_mc!(1),
+            asm_extable_mc!(2),
+            ptr = in(reg) ptr,
+            left = inout(reg) len => _,
+            byte = out(reg_byte) _,
+            line = const LINE,
+            inout("eax") 0u32 => trap,
+            options(att_syntax, nostack, readonly)
+        )
+    };
+    if trap != 0 {
+        return Err(Poisoned);
+    }
+    Ok(())
+}
+
 /// Copies `len` bytes in ascending order: words, then the rest by bytes.
 ///
 /// # Safety

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Faulting in operands, with nothing held.
+
+use crate::{
+    cpu::killed,
+    op::{
+        Op,
+        Operand, //
+    },
+    stats::{
+        self,
+        Stat, //
+    },
+};
+use kernel::{
+    mm::{
+        pin::{
+            Access,
+            How,
+            PinnedPage,
+            PinnedPages,
+            Slot, //
+        },
+        virt::{
+            flags,
+            VmaRef, //
+        },
+    },
+    page::PAGE_MASK,
+    prelude::*,
+    uaccess::UserPtr, //
+};
+
+/// Makes the operands of `op` accessible to the task itself, in order. May sleep, for as long as user
+/// space likes.
+///
+/// # Errors
+///
+/// `EFAULT` if one cannot be accessed, or `EAGAIN` if it says so; `EINTR` if the task was killed.
+#[cold]
+pub(crate) fn for_access(op: &Op) -> Result {
+    // Where it fails, a pin tells why, unless it is of memory that cannot be pinned.
+    for_each_operand(op, |operand| {
+        access(operand.addr, operand.write).or_else(|_| pages(operand))
+    })
+}
+
+/// Makes the pages of the operands of `op` ones that can be pinned, in order. May sleep, for as long as
+/// user space likes.
+///
+/// # Errors
+///
+/// As [`for_access`]; `ENOMEM`.
+#[cold]
+pub(crate) fn for_pins(op: &Op) -> Result {
+    for_each_operand(op, pages)
+}
+
+fn for_each_operand(op: &Op, fault_in: impl Fn(Operand) -> Result) -> Result {
+    for (n, operand) in op.operands().enumerate() {
+        stats::add(Stat::Faults, 1);
+        fault_in(operand).map_err(|e| {
+            if killed() {
+                EINTR
+            } else if e == EFAULT && op.guessed(n) {
+                EAGAIN
+            } else {
+                e
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Faults in the pages of an operand, in the way in which they will be pinned.
+fn pages(operand: Operand) -> Result {
+    let Some(last) = operand.len.checked_sub(1) else {
+        return Ok(());
+    };
+    let last = operand.addr.wrapping_add(last);
+
+    page(operand.addr, operand.write)?;
+    if last & PAGE_MASK != operand.addr & PAGE_MASK {
+        page(last & PAGE_MASK, operand.write)?;
+    }
+    Ok(())
+}
+
+/// Accesses the byte at `addr` as the task itself would, and changes nothing: of a device, it only reads
+/// even for `write`. May sleep, for as long as user space likes.
+///
+/// # Errors
+///
+/// `EFAULT` if the task could not.
+fn access(addr: usize, write: bool) -> Result {
+    let device = |vma: &VmaRef| vma.flags() & (flags::IO | flags::PFNMAP) != 0;
+    let ptr = UserPtr::from_addr(addr);
+
+    if write && !look_up(addr, device).unwrap_or(false) {
+        ptr.fault_in_writable()
+    } else {
+        ptr.fault_in_readable()
+    }
+}
+
+/// Faults in the page at `addr` in the way in which it will be pinned, after an access of the task
+/// itself, which can do more: let a stack grow, for instance.
+fn page(addr: usize, write: bool) -> Result {
+    // Whether that is possible is for the pin to tell, with the right error.
+    let _ = access(addr, write);
+    if write {
+        return pinned(addr, Access::Write, |page| {
+            (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
+        });
+    }
+    let anonymous = pinned(addr, Access::Read, |page| Ok(page.is_anonymous()))?;
+
+    if !anonymous && look_up(addr, is_private).unwrap_or(false) {
+        // Copies it. That can be refused where the page may be read, because of the protection key
+        // for instance. What another thread writes there would not be seen then.
+        pinned(addr, Access::Write, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+fn is_private(vma: &VmaRef) -> bool {
+    vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE
+}
+
+/// Whether what the process writes at `addr` goes to a copy of the page that is there; `None` if that
+/// cannot be told without waiting.
+pub(crate) fn is_copied_on_write(addr: usize) -> Option<bool> {
+    let current = current!();
+    let mm = current.mm()?;
+
+    if let Some(vma) = mm.lock_vma_under_rcu(addr) {
+        return Some(is_private(&vma));
+    }
+    let mm = mm.mmap_read_trylock()?;
+    mm.vma_lookup(addr).map(is_private)
+}
+
+/// What `f` tells of the mapping at `addr`, if there is one. May wait for the mmap lock.
+fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
+    let current = current!();
+    let mm = current.mm()?;
+
+    if let Some(vma) = mm.lock_vma_under_rcu(addr) {
+        return Some(f(&vma));
+    }
+    let mm = mm.mmap_read_lock();
+    mm.vma_lookup(addr).map(f)
+}
+
+/// Pins a page for a moment, in which `look` can look at it.
+fn pinned<R>(
+    addr: usize,
+    access: Access,
+    look: impl FnOnce(PinnedPage<'_>) -> Result<R>,
+) -> Result<R> {
+    let mut slot = [Slot::at(addr)];
+    let mut pages = PinnedPages::new(&mut slot);
+
+    pages
+        .pin(How::FaultIn, access, 1)
+        .map_err(error_of_operand)?;
+    look(pages.get(0).ok_or(EFAULT)?)
+}
+
+/// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is why
+/// there is no memory, unless `e` is of no operand.
+fn error_of_operand(e: Error) -> Error {
+    if e == ENOMEM || e == EINTR || e == ERESTARTSYS {
+        e
+    } else {
+        EFAULT
+    }
+}
