@@ -52,10 +52,12 @@
  *
  * What is taken from others. Each CPU has a slot, which "locked" and "interrupt"
  * need. Nobody waits in line for it: it is tried, and held with preemption off,
- * so no holder lacks a CPU. After it was used it stays closed for three times as
- * long as F took, so that F, whoever asks for it, has at most a quarter of X. The
- * interrupt itself comes on top. The caller spins meanwhile: it spends what F
- * takes. An F must not take more than a third of a millisecond.
+ * so no holder lacks a CPU, and whoever else wants the runqueue of X waits for
+ * one F at most. After an interrupt it stays closed to others for three times as
+ * long as F took, so that F, whoever asks for it, has at most a quarter of what X
+ * has for user tasks. The interrupt itself comes on top. The caller spins
+ * meanwhile: it spends what F takes. An F must not take more than a third of a
+ * millisecond.
  */
 
 #include <linux/sched/exclude.h>
@@ -75,7 +77,7 @@
 /**
  * struct exclude_slot - The right to keep user code off a CPU
  * @lock:	Tried only, never waited for
- * @until:	When it opens again, by sched_clock_cpu() of that CPU
+ * @until:	Until then the CPU is not interrupted again, by its sched_clock_cpu()
  */
 struct exclude_slot {
 	raw_spinlock_t	lock;
@@ -86,26 +88,17 @@ static DEFINE_PER_CPU_SHARED_ALIGNED(struct exclude_slot, exclude_slots) = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(exclude_slots.lock),
 };
 
-/* Returns false if it is in use, or closed; else @now is the time. */
-static bool slot_trylock(struct exclude_slot *slot, int cpu, u64 *now)
+/* Returns false if it is in use. */
+static bool slot_trylock(struct exclude_slot *slot)
 {
-	if (raw_spin_is_locked(&slot->lock) || !raw_spin_trylock(&slot->lock))
-		return false;
-
-	*now = sched_clock_cpu(cpu);
-	/* What is left, less one: if that is nothing or negative, it is huge */
-	if (slot->until - *now - 1 >= SLOT_CLOSED_MAX)
-		return true;
-	raw_spin_unlock(&slot->lock);
-	return false;
+	return !raw_spin_is_locked(&slot->lock) && raw_spin_trylock(&slot->lock);
 }
 
-/* F ended at @now, and took so long */
-static void slot_unlock(struct exclude_slot *slot, u64 now, u64 took)
+/* Of a slot that is locked: may the CPU be interrupted at @now? */
+static bool slot_is_open(struct exclude_slot *slot, u64 now)
 {
-	if (took)
-		slot->until = now + min(3 * took, SLOT_CLOSED_MAX);
-	raw_spin_unlock(&slot->lock);
+	/* What is left, less one: if that is nothing or negative, it is huge */
+	return slot->until - now - 1 >= SLOT_CLOSED_MAX;
 }
 
 static bool may_run_user_code(struct task_struct *p)
@@ -197,7 +190,6 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
 	struct rq *rq = cpu_rq(cpu);
 	struct task_struct *p;
-	u64 start, end;
 	int ret = 0;
 
 	lockdep_assert_irqs_enabled();
@@ -207,21 +199,18 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	p = rcu_dereference_all(rq->curr);
 	if (may_run_user_code(p))
 		return occupant(rq, p);
-	if (!slot_trylock(slot, cpu, &start))
+	if (!slot_trylock(slot))
 		return -EAGAIN;
 
-	end = start;
 	scoped_guard (rq_lock_irqsave, rq) {
 		p = rcu_dereference_all(rq->curr);
-		if (may_run_user_code(p)) {
+		if (may_run_user_code(p))
 			ret = occupant(rq, p);
-		} else {
+		else
 			fn(arg, true);
-			end = sched_clock_cpu(cpu);
-		}
 	}
 
-	slot_unlock(slot, end, end - start);
+	raw_spin_unlock(&slot->lock);
 	return ret;
 }
 
@@ -330,16 +319,19 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 		.rights	= current_rights(),
 		.ret	= -EAGAIN,
 	};
-	u64 now;
 
 	lockdep_assert_irqs_enabled();
 	guard(preempt)();
 	/* Moved there meanwhile? Without an interrupt its registers are not here. */
-	if (cpu == smp_processor_id() || !slot_trylock(slot, cpu, &now))
+	if (cpu == smp_processor_id() || !slot_trylock(slot))
 		return -EAGAIN;
 
-	if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
-		call.ret = -EAGAIN;
-	slot_unlock(slot, sched_clock_cpu(cpu), call.took);
+	if (slot_is_open(slot, sched_clock_cpu(cpu))) {
+		if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
+			call.ret = -EAGAIN;
+		if (call.took)
+			slot->until = sched_clock_cpu(cpu) + min(3 * call.took, SLOT_CLOSED_MAX);
+	}
+	raw_spin_unlock(&slot->lock);
 	return call.ret;
 }
