@@ -4,8 +4,8 @@
  * thread there, which wakes up each millisecond and works for a moment: in time, as
  * beside the same threads in calls for the CPUs where they are.
  *
- * With and without in some rounds, in turn: both see the same noise, of emulated CPUs above
- * all.
+ * With and without in some rounds, in turn, which begin at other times of a millisecond: when
+ * that is decides how late a thread is on emulated CPUs, which take turns.
  *
  * Wants a guest whose clock counts instructions (scripts/qemu --icount).
  */
@@ -21,9 +21,9 @@
 #include "../kselftest_harness.h"
 
 #define CALLERS		4
-#define ROUNDS		3
-#define WAKE_UPS	300	/* in a round */
-#define SETTLE_MS	20
+#define ROUNDS		12
+#define WAKE_UPS	80	/* in a round */
+#define SETTLE_MS	5
 #define PERIOD_NS	1000000
 #define WORK_ROUNDS	20000
 #define TIME_MS		10000
@@ -34,6 +34,7 @@
 
 struct waker {
 	int cpu;
+	long phase;		/* when it begins, in a period */
 	long long ns;		/* that it takes, in all */
 	struct times late;
 };
@@ -87,7 +88,7 @@ static int wake_often(void *arg)
 	pin(0, waker->cpu);
 	if (sched_setscheduler(0, SCHED_FIFO, &param) || mlockall(MCL_CURRENT))
 		return KSFT_FAIL;
-	next = time_ns();
+	next = (time_ns() / PERIOD_NS + 1) * PERIOD_NS + waker->phase;
 	for (int i = 0; i < WAKE_UPS; i++) {
 		struct timespec ts;
 
@@ -98,8 +99,8 @@ static int wake_often(void *arg)
 		times_add(&waker->late, time_ns() - next);
 		work();
 		/* What is missed is missed. */
-		if (time_ns() > next + PERIOD_NS)
-			next = time_ns();
+		while (time_ns() > next + PERIOD_NS)
+			next += PERIOD_NS;
 	}
 	return KSFT_PASS;
 }
@@ -149,6 +150,8 @@ TEST_F_TIMEOUT(realtime, wakes_in_time, 300)
 
 	ASSERT_TRUE(callers && without && with);
 	for (int i = 0; i < ROUNDS && ok; i++) {
+		without->phase = i * PERIOD_NS / ROUNDS;
+		with->phase = without->phase;
 		callers_aim(callers, OWN_CPU);
 		sleep_ms(SETTLE_MS);
 		ASSERT_TRUE(observe(without));
