@@ -102,20 +102,15 @@ impl<'a> Pinned<'a> {
         Ok(Self { ops, plan, pages })
     }
 
-    /// Finds the memory that turned out to be poisoned, and [reports](kernel::mm::pin::PinnedPage::report_poison) it.
+    /// Finds the page that turned out to be poisoned, and
+    /// [reports](kernel::mm::pin::PinnedPage::report_poison) it.
     #[cold]
     pub(crate) fn find_poison(&self) {
         for (op, at) in iter::zip(self.ops, &*self.plan.operands) {
-            for (n, at) in at
-                .iter()
-                .enumerate()
-                .filter(|(_, at)| **at != PagesOf::NONE)
-            {
-                if self
-                    .pages
-                    .touch(op.mapped(n), op.len() as usize, *at)
-                    .is_err()
-                {
+            for (n, &at) in at.iter().enumerate() {
+                let touch = || self.pages.touch(op.mapped(n), op.len() as usize, at);
+
+                if at != PagesOf::NONE && touch().is_err() {
                     return;
                 }
             }

@@ -73,7 +73,7 @@ impl Plan {
     /// `EINVAL` if there are too many operations, which cannot be.
     #[inline(never)]
     pub(crate) fn set(&mut self, ops: &[Op], slots: &mut Slots) -> Result {
-        let mut pages = Pages {
+        let mut pages = Numbered {
             slots,
             seen: 0,
             written: 0,
@@ -117,14 +117,14 @@ impl Recent {
 }
 
 /// Pages, numbered.
-struct Pages<'a> {
+struct Numbered<'a> {
     slots: &'a mut Slots,
     /// A bit for every page, by its address: if it is not set, the page is a new one.
     seen: u64,
     written: u64,
 }
 
-impl Pages<'_> {
+impl Numbered<'_> {
     /// The pages of an operand.
     #[inline(always)]
     fn of(&mut self, addr: u64, len: u32, write: bool, recent: &mut Recent) -> PagesOf {
