@@ -52,12 +52,16 @@
  *
  * What is taken from others. Each CPU has a slot, which "locked" and "interrupt"
  * need. Nobody waits in line for it: it is tried, and held with preemption off,
- * so no holder lacks a CPU, and whoever else wants the runqueue of X waits for
- * one F at most. After an interrupt it stays closed to others for three times as
- * long as F took, so that F, whoever asks for it, has at most a quarter of what X
- * has for user tasks. The interrupt itself comes on top. The caller spins
- * meanwhile: it spends what F takes. An F must not take more than a third of a
- * millisecond.
+ * so no holder lacks a CPU. An F must not take more than a quarter of a
+ * millisecond, which the caller spends, too, as it spins meanwhile.
+ *
+ * locked:	Whoever else wants the runqueue of X waits for one F each time: its
+ *		lock is a fair one, and only the holder of the slot queues for it.
+ *
+ * interrupt:	All of them together get a quarter of X: the slot is paid with four
+ *		times what the caller waited, for the interrupt and for F, and
+ *		opens when that is over. What was not used in the last millisecond
+ *		can be used at once.
  */
 
 #include <linux/sched/exclude.h>
@@ -70,14 +74,15 @@
 
 /*
  * How long a slot can stay closed, whatever the clock did while it was used: the
- * virtual CPU may not have run at all.
+ * virtual CPU may not have run at all. And how much of the past can be used.
  */
-#define SLOT_CLOSED_MAX		NSEC_PER_MSEC
+#define SLOT_MAX	NSEC_PER_MSEC
 
 /**
  * struct exclude_slot - The right to keep user code off a CPU
  * @lock:	Tried only, never waited for
- * @until:	Until then the CPU is not interrupted again, by its sched_clock_cpu()
+ * @until:	What is paid: the CPU is not interrupted before, by its
+ *		sched_clock_cpu()
  */
 struct exclude_slot {
 	raw_spinlock_t	lock;
@@ -98,7 +103,15 @@ static bool slot_trylock(struct exclude_slot *slot)
 static bool slot_is_open(struct exclude_slot *slot, u64 now)
 {
 	/* What is left, less one: if that is nothing or negative, it is huge */
-	return slot->until - now - 1 >= SLOT_CLOSED_MAX;
+	return slot->until - now - 1 >= SLOT_MAX;
+}
+
+/* Of a slot that was open at @start: the CPU was interrupted, until @end. */
+static void slot_pay(struct exclude_slot *slot, u64 start, u64 end)
+{
+	if (start - slot->until > SLOT_MAX)
+		slot->until = start - SLOT_MAX;
+	slot->until += min(4 * (end - start), SLOT_MAX);
 }
 
 static bool may_run_user_code(struct task_struct *p)
@@ -248,7 +261,6 @@ struct exclude_call {
 	void			*arg;
 	struct mm_struct	*mm;
 	struct exclude_rights	rights;
-	u64			took;
 	int			ret;
 };
 
@@ -290,10 +302,8 @@ static void exclude_interrupted(void *info)
 	if (current->mm != call->mm && (is_realtime(rq, current) || is_isolated(cpu_of(rq))))
 		return;
 
-	call->took = local_clock();
 	call->fn(call->arg, reaches_own_memory(call));
 	abort_current_rseq();
-	call->took = local_clock() - call->took;
 	call->ret = 0;
 }
 
@@ -319,6 +329,7 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 		.rights	= current_rights(),
 		.ret	= -EAGAIN,
 	};
+	u64 start;
 
 	lockdep_assert_irqs_enabled();
 	guard(preempt)();
@@ -326,11 +337,11 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 	if (cpu == smp_processor_id() || !slot_trylock(slot))
 		return -EAGAIN;
 
-	if (slot_is_open(slot, sched_clock_cpu(cpu))) {
+	start = sched_clock_cpu(cpu);
+	if (slot_is_open(slot, start)) {
 		if (smp_call_function_single(cpu, exclude_interrupted, &call, true))
 			call.ret = -EAGAIN;
-		if (call.took)
-			slot->until = sched_clock_cpu(cpu) + min(3 * call.took, SLOT_CLOSED_MAX);
+		slot_pay(slot, start, sched_clock_cpu(cpu));
 	}
 	raw_spin_unlock(&slot->lock);
 	return call.ret;

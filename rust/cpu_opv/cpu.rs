@@ -32,8 +32,8 @@ use kernel::{
 /// How often a caller goes to a CPU, if others move it away before its vector ran.
 const MOVES: usize = 8;
 
-/// How often a caller that holds pages tries to get a CPU, before it lets them go for a moment.
-const TRIES_WITH_PAGES: usize = 64;
+/// How often a caller tries to get a CPU, before it lets go of what it holds for a moment.
+const TRIES: usize = 64;
 
 /// A CPU that the caller may name.
 pub(crate) struct Target<'a> {
@@ -53,18 +53,9 @@ pub(crate) enum Reached<T> {
     Foreign,
     /// It did not run: the caller has to [go there](Target::go), and should hold nothing meanwhile.
     Move,
-    /// It did not run: others want the CPU as well, and the caller holds pages for too long.
+    /// It did not run: others want the CPU as well. The caller should hold nothing for a moment, and
+    /// [look](Target::look_again) whether it may still name the CPU.
     Again,
-}
-
-/// What a section needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Needs {
-    Nothing,
-    /// The memory of the caller.
-    Memory,
-    /// Pages, which are pinned meanwhile.
-    Pages,
 }
 
 impl<'a> Target<'a> {
@@ -82,16 +73,29 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Runs `section` on the CPU or for it. Does not sleep but to let others run.
+    /// Looks whether the caller may still name the CPU: others can change that at any time.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `ENXIO` if
-    /// it may not name the CPU any more; `EINTR` if it was killed.
-    pub(crate) fn run<S: Section>(&self, section: &S, needs: Needs) -> Result<Reached<S::Output>> {
-        let mut tries = 0;
+    /// As [`new`](Self::new).
+    pub(crate) fn look_again(&mut self) -> Result {
+        self.cpu = Cpu::named(self.cpu.number())?;
+        Ok(())
+    }
 
-        loop {
+    /// Runs `section`, which accesses `user_memory` or not, on the CPU or for it. Does not sleep but to let
+    /// others run.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `EINTR` if
+    /// it was killed.
+    pub(crate) fn run<S: Section>(
+        &self,
+        section: &S,
+        user_memory: bool,
+    ) -> Result<Reached<S::Output>> {
+        for _ in 0..TRIES {
             if let Some(output) = exclude::here(self.caller, self.cpu.number(), section) {
                 let exclusion = if self.moved {
                     Exclusion::Migrate
@@ -105,9 +109,7 @@ impl<'a> Target<'a> {
                 Err(Busy::Again) => {}
                 Err(Busy::Occupied(occupant)) => match self.choose(occupant)? {
                     Exclusion::Migrate => return Ok(Reached::Move),
-                    _ if needs == Needs::Memory && !occupant.same_mm() => {
-                        return Ok(Reached::Foreign)
-                    }
+                    _ if user_memory && !occupant.same_mm() => return Ok(Reached::Foreign),
                     _ => {
                         if let Ok(output) = exclude::interrupt(self.caller, self.cpu, section) {
                             return Ok(Reached::Ran(output, Exclusion::Interrupt));
@@ -116,17 +118,13 @@ impl<'a> Target<'a> {
                 },
             }
             pause()?;
-            tries += 1;
-            if needs == Needs::Pages && tries == TRIES_WITH_PAGES {
-                return Ok(Reached::Again);
-            }
         }
+        Ok(Reached::Again)
     }
 
     /// How to keep out the user task that the CPU runs.
     fn choose(&self, occupant: Occupant) -> Result<Exclusion> {
-        // A long time may have passed since it was looked at.
-        let in_mask = Cpu::named(self.cpu.number())?.in_mask();
+        let in_mask = self.cpu.in_mask();
         let exclusion = way::exclusion(Facts {
             occupant,
             remote: remote(),

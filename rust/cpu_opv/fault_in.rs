@@ -107,12 +107,13 @@ fn access(addr: usize, write: bool) -> Result {
 /// Faults in the page at `addr` in the way in which it will be pinned, after an access of the task
 /// itself, which can do more: let a stack grow, for instance.
 fn page(addr: usize, write: bool) -> Result {
-    // Whether that is possible is for the pin to tell, with the right error.
-    let _ = access(addr, write);
+    // Why it fails is for the pin to tell. But that does not look at the memory, which can be bad.
+    let accessed = access(addr, write);
     if write {
-        return pinned(addr, Access::Write, |page| {
+        pinned(addr, Access::Write, |page| {
             (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
-        });
+        })?;
+        return accessed;
     }
     let anonymous = pinned(addr, Access::Read, |page| Ok(page.is_anonymous()))?;
 
@@ -121,7 +122,7 @@ fn page(addr: usize, write: bool) -> Result {
         // for instance. What another thread writes there would not be seen then.
         pinned(addr, Access::Write, |_| Ok(()))?;
     }
-    Ok(())
+    accessed
 }
 
 fn is_private(vma: &VmaRef) -> bool {
@@ -129,8 +130,11 @@ fn is_private(vma: &VmaRef) -> bool {
 }
 
 /// Whether what the process writes at `addr` goes to a copy of the page that is there; `None` if that
-/// cannot be told without waiting.
-pub(crate) fn is_copied_on_write(addr: usize) -> Option<bool> {
+/// cannot be told without waiting, unless the mmap lock is held.
+pub(crate) fn is_copied_on_write(addr: usize, how: How<'_>) -> Option<bool> {
+    if let How::Mapped(mm) = how {
+        return mm.vma_lookup(addr).map(is_private);
+    }
     let current = current!();
     let mm = current.mm()?;
 
@@ -141,7 +145,8 @@ pub(crate) fn is_copied_on_write(addr: usize) -> Option<bool> {
     mm.vma_lookup(addr).map(is_private)
 }
 
-/// What `f` tells of the mapping at `addr`, if there is one. May wait for the mmap lock.
+/// What `f` tells of the mapping at `addr`, if there is one, and the task is not killed. May wait for the
+/// mmap lock.
 fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
     let current = current!();
     let mm = current.mm()?;
@@ -149,7 +154,7 @@ fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
     if let Some(vma) = mm.lock_vma_under_rcu(addr) {
         return Some(f(&vma));
     }
-    let mm = mm.mmap_read_lock();
+    let mm = mm.mmap_read_lock_killable().ok()?;
     mm.vma_lookup(addr).map(f)
 }
 

@@ -9,7 +9,6 @@
 use crate::{
     abi,
     cpu::{
-        Needs,
         Reached,
         Target, //
     },
@@ -192,15 +191,11 @@ fn store(p: &UserWindow<'_>, len: u32, value: u64) -> Result<(), Fault> {
 ///
 /// Those of [`Target::run`]; those of operands that the task cannot access.
 pub(crate) fn run(target: &Target<'_>, section: &InPlace<'_>) -> Result<Step> {
-    let needs = if section.0.is_empty() {
-        Needs::Nothing
-    } else {
-        Needs::Memory
-    };
+    let user_memory = !section.0.is_empty();
     let mut failed = None;
 
     for _ in 0..TRIES {
-        match target.run(section, needs)? {
+        match target.run(section, user_memory)? {
             Reached::Ran(Ran::Stopped(stopped_at), exclusion) => {
                 return Ok(Step::Ran(Outcome {
                     stopped_at,
@@ -209,19 +204,20 @@ pub(crate) fn run(target: &Target<'_>, section: &InPlace<'_>) -> Result<Step> {
                 }))
             }
             Reached::Ran(Ran::Fault(index), _) => {
-                // What could not be accessed the last time still cannot, and no comparison has stopped
-                // the vector by now.
-                if let Some(e) = failed {
-                    return Err(e);
+                // What could not be accessed the last time still cannot, and no comparison before it has
+                // stopped the vector by now.
+                match failed {
+                    Some((before, e)) if before == index => return Err(e),
+                    _ => {}
                 }
                 match section.0.get(index).map_or(Ok(()), fault_in::for_access) {
                     Err(e) if e == EINTR => return Err(e),
-                    result => failed = result.err(),
+                    result => failed = result.err().map(|e| (index, e)),
                 }
             }
             Reached::Ran(Ran::Foreign, _) | Reached::Foreign => return Ok(Step::Pin),
             Reached::Move => return Ok(Step::Move),
-            Reached::Again => {}
+            Reached::Again => return Ok(Step::Again),
         }
     }
     Ok(Step::Pin)

@@ -154,15 +154,17 @@ impl<'a> Pages<'a> {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` if a page has to be faulted in, must not be written or, before it is read, has to be
-    /// copied; `EFAULT` if there is no user memory.
+    /// That one has to be faulted in, must not be written or, before it is read, has to be copied, or
+    /// cannot be pinned.
     #[inline(never)]
-    pub(crate) fn pin(slots: &'a mut [Slot], written: u64, how: How) -> Result<Self> {
+    pub(crate) fn pin(slots: &'a mut [Slot], written: u64, how: How<'_>) -> Result<Self> {
         let mut pages = Self(PinnedPages::new(slots));
 
         while !pages.0.is_complete() {
-            // Most that are only read can be written, too: these are pinned together.
-            if how == How::Present && pages.pin_next(how, Access::Write, PAGES_MAX).is_ok() {
+            // Most that are only read can be written, too: these are pinned together. Not by the way that
+            // marks pages dirty for that.
+            if matches!(how, How::Present) && pages.pin_next(how, Access::Write, PAGES_MAX).is_ok()
+            {
                 continue;
             }
             // The next ones that are only read, or one that is written.
@@ -181,7 +183,7 @@ impl<'a> Pages<'a> {
 
     /// Pins up to `count` of the next pages to read them.
     #[inline(never)]
-    fn pin_to_read(&mut self, how: How, count: usize) -> Result {
+    fn pin_to_read(&mut self, how: How<'_>, count: usize) -> Result {
         let start = self.0.next_address().ok_or(EAGAIN)?;
         let before = self.0.len();
 
@@ -191,8 +193,7 @@ impl<'a> Pages<'a> {
             // They follow one another.
             let addr = start.wrapping_add((number - before) * PAGE_SIZE);
 
-            // The mmap lock is not to be waited for with pages pinned.
-            if !page.is_anonymous() && is_copied_on_write(addr) != Some(false) {
+            if !page.is_anonymous() && is_copied_on_write(addr, how) != Some(false) {
                 return Err(EAGAIN);
             }
         }
@@ -200,7 +201,7 @@ impl<'a> Pages<'a> {
     }
 
     #[inline(always)]
-    fn pin_next(&mut self, how: How, access: Access, max: usize) -> Result {
+    fn pin_next(&mut self, how: How<'_>, access: Access, max: usize) -> Result {
         let Self(pages) = self;
         let before = pages.len();
         let result = pages.pin(how, access, max);

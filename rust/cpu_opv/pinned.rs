@@ -4,7 +4,6 @@
 
 use crate::{
     cpu::{
-        Needs,
         Reached,
         Target, //
     },
@@ -75,28 +74,19 @@ pub(crate) fn run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
 /// Runs all of `ops`, once all their pages are pinned.
 #[inline(always)]
 fn try_run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
-    let mut tries = TRIES;
-    let mut how = How::Present;
+    for tries in 0..=TRIES {
+        // Some pages cannot be had without the mmap lock: the zero page, for instance.
+        let locked = tries > 0;
 
-    loop {
-        if let Some(step) = run_on(target, ops, how)? {
+        if let Some(step) = run_on(target, ops, locked)? {
             return Ok(step);
         }
-        if how == How::Mapped {
-            how = How::Present;
-            continue;
-        }
-        if tries == 0 {
-            let error = EAGAIN;
-            return Ok(Step::Unpinned(Failed { index: 0, error }));
-        }
-        tries -= 1;
         if let Some(failed) = fault_in(ops)? {
             return Ok(Step::Unpinned(failed));
         }
-        // Some pages cannot be had without the mmap lock: the zero page, for instance.
-        how = How::Mapped;
     }
+    let error = EAGAIN;
+    Ok(Step::Unpinned(Failed { index: 0, error }))
 }
 
 /// Faults in all pages of `ops`. Returns what is in the way, if it is an operand.
@@ -113,21 +103,27 @@ fn fault_in(ops: &[Op]) -> Result<Option<Failed>> {
     Ok(None)
 }
 
-/// Runs `ops` on their pages, if these can be pinned so. `None` if not: only then `ops` are as before.
+/// Runs `ops` on their pages, if these can be pinned, with the mmap lock or without. `None` if not: only
+/// then `ops` are as before.
 #[inline(always)]
-fn run_on(target: &Target<'_>, ops: &mut [Op], how: How) -> Result<Option<Step>> {
+fn run_on(target: &Target<'_>, ops: &mut [Op], locked: bool) -> Result<Option<Step>> {
     let mut slots = Slots::new();
     let mut plan = Plan::new();
 
     plan.set(ops, &mut slots)?;
-    let Ok(pages) = Pages::pin(&mut slots, plan.written, how) else {
+    let pages = if locked {
+        pin_locked(&mut slots, plan.written)?
+    } else {
+        Pages::pin(&mut slots, plan.written, How::Present)
+    };
+    let Ok(pages) = pages else {
         return Ok(None);
     };
     let Ok(pinned) = Pinned::new(ops, &plan, pages) else {
         return Ok(Some(Step::Poisoned));
     };
 
-    let (result, exclusion) = match target.run(&pinned, Needs::Pages)? {
+    let (result, exclusion) = match target.run(&pinned, false)? {
         Reached::Ran(result, exclusion) => (result, exclusion),
         Reached::Move => return Ok(Some(Step::Move)),
         Reached::Again | Reached::Foreign => return Ok(Some(Step::Again)),
@@ -144,4 +140,14 @@ fn run_on(target: &Target<'_>, ops: &mut [Op], how: How) -> Result<Option<Step>>
             Step::Poisoned
         }
     }))
+}
+
+/// Pins pages that are mapped. Waits for the mmap lock before, with nothing held.
+#[cold]
+fn pin_locked(slots: &mut Slots, written: u64) -> Result<Result<Pages<'_>>> {
+    let current = current!();
+    let mm = current.mm().ok_or(EFAULT)?;
+    let mm = mm.mmap_read_lock_killable()?;
+
+    Ok(Pages::pin(slots, written, How::Mapped(&mm)))
 }

@@ -124,6 +124,7 @@ fn run_slowly(
             }
             Step::Poisoned => return Err(EFAULT),
         }
+        target.look_again()?;
         user.read(vector)?;
     }
 }

@@ -30,7 +30,7 @@
 //!     }
 //! }
 //!
-//! // SAFETY: No user code runs yet that this would have to exclude.
+//! // SAFETY: The task can sleep, and nothing but tests, one at a time, uses this module yet.
 //! let caller = unsafe { Caller::in_syscall() };
 //! let here = CpuId::current().as_u32() as i32;
 //! if let Some(answer) = exclude::here(&caller, here, &Answer) {
@@ -58,7 +58,8 @@ use crate::{
 /// # Safety
 ///
 /// `run()` must neither sleep, print, wake up anything, allocate, take locks nor enable interrupts,
-/// and it must not access memory in a way that can fault, unless page faults are disabled.
+/// and it must not access memory in a way that can fault, unless page faults are disabled. It must not
+/// take more than a quarter of a millisecond: others wait.
 pub unsafe trait Section: Sync {
     /// What it returns to the caller.
     type Output: Send;
@@ -97,8 +98,8 @@ impl Excluded {
 ///
 /// # Invariants
 ///
-/// The current task is one of user space, not in an interrupt. Interrupts are on, except by what this
-/// module does.
+/// The current task is not in an interrupt, and can sleep, except by what this module does. It is one of
+/// user space, or nobody else uses this module.
 pub struct Caller(NotThreadSafe);
 
 impl Caller {
@@ -106,10 +107,11 @@ impl Caller {
     ///
     /// # Safety
     ///
-    /// This must be called by a system call, and interrupts be on while the value is used.
+    /// This must be called by a system call, or while nobody else uses this module; the value must be
+    /// used where the task can sleep.
     #[inline(always)]
     pub unsafe fn in_syscall() -> Self {
-        // INVARIANT: By the safety requirements: kernel threads make no system calls.
+        // INVARIANT: By the safety requirements. Kernel threads make no system calls.
         Self(NotThreadSafe)
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         c_ulong,
         c_void, //
     },
+    mm::MmapReadGuard,
     page::{
         PAGE_MASK,
         PAGE_SIZE, //
@@ -68,14 +69,14 @@ impl Slot {
 }
 
 /// How pages are pinned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+#[derive(Clone, Copy)]
+pub enum How<'a> {
     /// If they are there already, in the way that the access needs, and can be had without a lock. Does
     /// not sleep.
     Present,
-    /// Also those that are not to be had without the mmap lock, such as the zero page. Does not wait for
-    /// that lock.
-    Mapped,
+    /// As above, also those that are not to be had without the mmap lock of the current process, which
+    /// is this one, such as the zero page.
+    Mapped(&'a MmapReadGuard<'a>),
     /// After they were faulted in. May sleep, for as long as user space likes: a fault handler can be
     /// there. A fatal signal ends that. Nothing that others wait for should be held, such as other
     /// pages.
@@ -101,7 +102,6 @@ pub enum How {
 ///
 /// // Nothing is mapped there, for no program.
 /// assert!(pages.pin(How::Present, Access::Read, 2).is_err());
-/// assert!(pages.pin(How::Mapped, Access::Write, 1).is_err());
 /// assert!(pages.pin(How::FaultIn, Access::Read, 1).is_err());
 /// assert!(pages.is_empty() && pages.get(0).is_none());
 /// assert_eq!(pages.next_address(), Some(0));
@@ -130,11 +130,12 @@ impl<'a> PinnedPages<'a> {
     ///
     /// # Errors
     ///
-    /// `ENOENT` if all are pinned, or `max` is 0. `EAGAIN` if the page has to be faulted in, or cannot be
-    /// pinned in this way; `EFAULT` if it cannot be faulted in, or this is a kernel thread; of
-    /// [`How::FaultIn`] also `ENOMEM`, and `EINTR` and the like if the task was killed.
+    /// `ENOENT` if all are pinned, or `max` is 0. `EAGAIN` or `EFAULT` if the page has to be faulted in
+    /// before, or cannot be pinned in this way; `EFAULT` if this is a kernel thread, or the mmap lock is
+    /// that of another process; `EFAULT` of [`How::FaultIn`] if it cannot be faulted in, also `ENOMEM`,
+    /// and `EINTR` and the like if the task was killed.
     #[inline]
-    pub fn pin(&mut self, how: How, access: Access, max: usize) -> Result {
+    pub fn pin(&mut self, how: How<'_>, access: Access, max: usize) -> Result {
         let left = self.slots.get_mut(self.len..).unwrap_or_default();
         let start = left.first().ok_or(ENOENT)?.addr();
         let follows = |i: usize, slot: &Slot| slot.addr() == start.wrapping_add(i * PAGE_SIZE);
@@ -154,7 +155,7 @@ impl<'a> PinnedPages<'a> {
         self.len += pinned;
         match result {
             // As some are wanted, none is a fault.
-            Ok(0) if how == How::FaultIn => Err(EFAULT),
+            Ok(0) if matches!(how, How::FaultIn) => Err(EFAULT),
             Ok(0) => Err(EAGAIN),
             Ok(_) => Ok(()),
             Err(e) => Err(e),
@@ -199,7 +200,7 @@ impl Drop for PinnedPages<'_> {
     }
 }
 
-impl How {
+impl How<'_> {
     /// Pins pages from `start` until `slots` is full or it fails. Returns how many.
     #[inline]
     fn pin(self, start: usize, slots: &mut [Slot], access: Access) -> Result<usize> {
@@ -212,15 +213,19 @@ impl How {
         if count == 0 {
             return Err(ENOENT);
         }
-        // SAFETY: There is user memory, and `slots` has room for so many pages, at least one.
+        // SAFETY: There is user memory, and `slots` has room for so many pages, at least one. The mmap lock
+        // is held where it has to be.
         let pinned = unsafe {
             match self {
                 Self::Present => {
                     bindings::pin_user_pages_fast_only(start, count, flags, slots) as isize
                 }
-                Self::Mapped => {
+                Self::Mapped(lock) => {
                     let flags = flags | bindings::FOLL_NOFAULT;
-                    let _lock = mm.mmap_read_trylock().ok_or(EAGAIN)?;
+
+                    if !ptr::eq(lock.mm, mm) {
+                        return Err(EFAULT);
+                    }
 
                     bindings::pin_user_pages(start, count as c_ulong, flags, slots) as isize
                 }
