@@ -53,8 +53,8 @@ pub(crate) enum Reached<T> {
     Foreign,
     /// It did not run: the caller has to [go there](Target::go), and should hold nothing meanwhile.
     Move,
-    /// It did not run: others want the CPU as well. The caller should hold nothing for a moment, and
-    /// [look](Target::look_again) whether it may still name the CPU.
+    /// It did not run: others want the CPU as well. The caller should hold nothing for a moment,
+    /// and [look](Target::look_again) whether it may still name the CPU.
     Again,
 }
 
@@ -83,13 +83,13 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Runs `section`, which accesses `user_memory` or not, on the CPU or for it. Does not sleep but to let
-    /// others run.
+    /// Runs `section`, which accesses `user_memory` or not, on the CPU or for it. Does not sleep
+    /// but to let others run.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there; `EINTR` if
-    /// it was killed.
+    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there;
+    /// `EINTR` if it was killed.
     pub(crate) fn run<S: Section>(
         &self,
         section: &S,

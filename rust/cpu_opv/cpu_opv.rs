@@ -7,20 +7,21 @@
 //! sequences: it excludes them, reaches the data of other CPUs and of those that are offline, and
 //! always comes to an end, under a debugger too.
 //!
-//! [`read`] reads the vector, while [`op`] checks it: an [`op::Vector`]. Then [`run`] takes it through
-//! the cheapest way that there is, chosen by [`way`]:
+//! [`read`] reads the vector, while [`op`] checks it: an [`op::Vector`]. Then [`run`] takes it
+//! through the cheapest way that there is, chosen by [`way`]:
 //!
 //! * [`in_place`]: on user memory itself, if it has at most one store, of a word, at the end.
-//! * [`pinned`]: on pinned pages, by these steps, each of which needs what the one before made, and is
-//!   undone when that is dropped:
+//! * [`pinned`]: on pinned pages, by these steps, each of which needs what the one before made, and
+//!   is undone when that is dropped:
 //!
 //!   1. [`plan`] notes in which pages operands are: a [`plan::Plan`].
 //!   2. [`pages`] pins them, and so gives every operand an address in the kernel, or two: a
-//!      [`pages::Pinned`]. What is not there is faulted in before, by [`fault_in`], with nothing held.
+//!      [`pages::Pinned`]. What is not there is faulted in before, by [`fault_in`], with nothing
+//!      held.
 //!   3. [`exec`] runs the operations, in [`segments`] where operands cross pages.
 //!
-//! Both need the CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`], or by going there.
-//! What runs then neither sleeps nor waits for a page.
+//! Both need the CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`], or by going
+//! there. What runs then neither sleeps nor waits for a page.
 //!
 //! C header: [`include/uapi/linux/cpu_opv.h`](srctree/include/uapi/linux/cpu_opv.h)
 

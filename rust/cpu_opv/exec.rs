@@ -24,16 +24,16 @@ use kernel::{
     sync::barrier, //
 };
 
-/// Runs `ops`, in order. Their operands are [mapped](Op::mapped); those that are in two pages have the
-/// second one where `rest` says, by the index of the operation, and 0 or 1.
+/// Runs `ops`, in order. Their operands are [mapped](Op::mapped); those that are in two pages have
+/// the second one where `rest` says, by the index of the operation, and 0 or 1.
 ///
 /// Returns 0, or the number, from 1, of the comparison that stopped it.
 ///
 /// # Safety
 ///
-/// All bytes of each operand have to be mapped there, as far from the start of a page as they were in
-/// user memory, and such that they can be written if the operation does. Others may access them at the
-/// same time.
+/// All bytes of each operand have to be mapped there, as far from the start of a page as they were
+/// in user memory, and such that they can be written if the operation does. Others may access them
+/// at the same time.
 ///
 /// # Errors
 ///

@@ -32,8 +32,8 @@ use kernel::{
     uaccess::UserPtr, //
 };
 
-/// Makes the operands of `op` accessible to the task itself, in order. May sleep, for as long as user
-/// space likes.
+/// Makes the operands of `op` accessible to the task itself, in order. May sleep, for as long as
+/// user space likes.
 ///
 /// # Errors
 ///
@@ -46,8 +46,8 @@ pub(crate) fn for_access(op: &Op) -> Result {
     })
 }
 
-/// Makes the pages of the operands of `op` ones that can be pinned, in order. May sleep, for as long as
-/// user space likes.
+/// Makes the pages of the operands of `op` ones that can be pinned, in order. May sleep, for as
+/// long as user space likes.
 ///
 /// # Errors
 ///
@@ -87,8 +87,8 @@ fn pages(operand: Operand) -> Result {
     Ok(())
 }
 
-/// Accesses the byte at `addr` as the task itself would, and changes nothing: of a device, it only reads
-/// even for `write`. May sleep, for as long as user space likes.
+/// Accesses the byte at `addr` as the task itself would, and changes nothing: of a device, it only
+/// reads even for `write`. May sleep, for as long as user space likes.
 ///
 /// # Errors
 ///
@@ -129,8 +129,8 @@ fn is_private(vma: &VmaRef) -> bool {
     vma.flags() & (flags::SHARED | flags::WRITE) == flags::WRITE
 }
 
-/// Whether what the process writes at `addr` goes to a copy of the page that is there; `None` if that
-/// cannot be told without waiting, unless the mmap lock is held.
+/// Whether what the process writes at `addr` goes to a copy of the page that is there; `None` if
+/// that cannot be told without waiting, unless the mmap lock is held.
 pub(crate) fn is_copied_on_write(addr: usize, how: How<'_>) -> Option<bool> {
     if let How::Mapped(mm) = how {
         return mm.vma_lookup(addr).map(is_private);
@@ -145,8 +145,8 @@ pub(crate) fn is_copied_on_write(addr: usize, how: How<'_>) -> Option<bool> {
     mm.vma_lookup(addr).map(is_private)
 }
 
-/// What `f` tells of the mapping at `addr`, if there is one, and the task is not killed. May wait for the
-/// mmap lock.
+/// What `f` tells of the mapping at `addr`, if there is one, and the task is not killed. May wait
+/// for the mmap lock.
 fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
     let current = current!();
     let mm = current.mm()?;
@@ -173,8 +173,8 @@ fn pinned<R>(
     look(pages.get(0).ok_or(EFAULT)?)
 }
 
-/// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is why
-/// there is no memory, unless `e` is of no operand.
+/// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is
+/// why there is no memory, unless `e` is of no operand.
 fn error_of_operand(e: Error) -> Error {
     if e == ENOMEM || e == EINTR || e == ERESTARTSYS {
         e

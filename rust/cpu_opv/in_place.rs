@@ -129,8 +129,8 @@ unsafe impl Section for InPlace<'_> {
     }
 }
 
-/// Runs operations from number `at` on, until the end or a barrier, which `None` leaves to the caller:
-/// it can be a call. Returns the number of the comparison that stopped it, or 0.
+/// Runs operations from number `at` on, until the end or a barrier, which `None` leaves to the
+/// caller: it can be a call. Returns the number of the comparison that stopped it, or 0.
 #[inline(always)]
 fn run_in_region(vector: &[Op], at: &mut usize) -> Result<Option<c_int>, Fault> {
     // SAFETY: The only region here, and nothing is called in it.
@@ -204,8 +204,8 @@ pub(crate) fn run(target: &Target<'_>, section: &InPlace<'_>) -> Result<Step> {
                 }))
             }
             Reached::Ran(Ran::Fault(index), _) => {
-                // What could not be accessed the last time still cannot, and no comparison before it has
-                // stopped the vector by now.
+                // What could not be accessed the last time still cannot, and no comparison before
+                // it has stopped the vector by now.
                 match failed {
                     Some((before, e)) if before == index => return Err(e),
                     _ => {}

@@ -32,8 +32,8 @@ pub(crate) struct Operand {
 ///
 /// # Invariants
 ///
-/// It is valid: its code is one that there is, its operands are at most [`abi::DATA_LEN_MAX`] bytes, that
-/// of an update is an aligned word.
+/// It is valid: its code is one that there is, its operands are at most [`abi::DATA_LEN_MAX`]
+/// bytes, that of an update is an aligned word.
 #[derive(Clone, Copy)]
 pub(crate) struct Op {
     code: u8,
@@ -205,7 +205,8 @@ impl Op {
 ///
 /// # Invariants
 ///
-/// If `in_place`, all operands are aligned words, and at most one of them is stored to, after all loads.
+/// If `in_place`, all operands are aligned words, and at most one of them is stored to, after all
+/// loads.
 pub(crate) struct Vector {
     ops: ArrayVec<Op, { abi::VEC_LEN_MAX }>,
     in_place: bool,
@@ -222,11 +223,13 @@ impl Vector {
         }
     }
 
-    /// Makes this a vector of the first `count` operations of `raw`, which is inlined if its `next()` is.
+    /// Makes this a vector of the first `count` operations of `raw`, which is inlined if its
+    /// `next()` is.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if there are too many, one is not valid, or they have too many bytes; those of `raw`.
+    /// `EINVAL` if there are too many, one is not valid, or they have too many bytes; those of
+    /// `raw`.
     #[inline(always)]
     pub(crate) fn set(
         &mut self,
@@ -312,7 +315,8 @@ impl Seen {
     }
 }
 
-/// The operations before number `end` that can only stop a vector, up to the first one that can not.
+/// The operations before number `end` that can only stop a vector, up to the first one that can
+/// not.
 pub(crate) fn leading(ops: &mut [Op], end: usize) -> &mut [Op] {
     let leading = ops.iter().take_while(|op| !op.writes()).count();
 

@@ -7,10 +7,10 @@
 //! unpinned, each of them is [faulted in](crate::fault_in), and it is tried again.
 //!
 //! What is pinned stays what the process sees. A page that the process can write to is its own, or
-//! shared by design, and so is an anonymous one that is pinned to be read: neither fork(2), migration,
-//! swapping nor KSM changes that meanwhile. Others that are read in a writable private mapping are
-//! copied before, lest a thread on the target CPU does that by writing to them. So there is no need
-//! to look again on the target CPU.
+//! shared by design, and so is an anonymous one that is pinned to be read: neither fork(2),
+//! migration, swapping nor KSM changes that meanwhile. Others that are read in a writable private
+//! mapping are copied before, lest a thread on the target CPU does that by writing to them. So
+//! there is no need to look again on the target CPU.
 //!
 //! Pages of files whose file system tracks dirty pages are not written: writeback and truncation
 //! would lose what comes by a pin.
@@ -59,7 +59,8 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `pages` are those of `plan`, which is that of `ops` before they were mapped to where the pages are.
+/// `pages` are those of `plan`, which is that of `ops` before they were mapped to where the pages
+/// are.
 pub(crate) struct Pinned<'a> {
     ops: &'a [Op],
     plan: &'a Plan,
@@ -70,8 +71,8 @@ pub(crate) struct Pinned<'a> {
 unsafe impl Sync for Pinned<'_> {}
 
 impl<'a> Pinned<'a> {
-    /// `ops`, of which `plan` is, on `pages`, which are pinned for that: [maps](Op::map) them. Loads the
-    /// operands into the caches of this CPU.
+    /// `ops`, of which `plan` is, on `pages`, which are pinned for that: [maps](Op::map) them.
+    /// Loads the operands into the caches of this CPU.
     ///
     /// # Errors
     ///
@@ -154,15 +155,15 @@ impl<'a> Pages<'a> {
     ///
     /// # Errors
     ///
-    /// That one has to be faulted in, must not be written or, before it is read, has to be copied, or
-    /// cannot be pinned.
+    /// That one has to be faulted in, must not be written or, before it is read, has to be copied,
+    /// or cannot be pinned.
     #[inline(never)]
     pub(crate) fn pin(slots: &'a mut [Slot], written: u64, how: How<'_>) -> Result<Self> {
         let mut pages = Self(PinnedPages::new(slots));
 
         while !pages.0.is_complete() {
-            // Most that are only read can be written, too: these are pinned together. Not by the way that
-            // marks pages dirty for that.
+            // Most that are only read can be written, too: these are pinned together. Not by the
+            // way that marks pages dirty for that.
             if matches!(how, How::Present) && pages.pin_next(how, Access::Write, PAGES_MAX).is_ok()
             {
                 continue;
@@ -217,8 +218,8 @@ impl<'a> Pages<'a> {
         Some(self.0.get(number.into())?.address().cast())
     }
 
-    /// Has this CPU load an operand of `len` bytes, not none, at `start`, into its caches, so that the
-    /// section with interrupts off does not wait for memory. Its pages are `at`.
+    /// Has this CPU load an operand of `len` bytes, not none, at `start`, into its caches, so that
+    /// the section with interrupts off does not wait for memory. Its pages are `at`.
     ///
     /// # Errors
     ///

@@ -38,8 +38,8 @@ use kernel::{
 /// How often pages are faulted in, if others take them away again meanwhile.
 const TRIES: usize = 16;
 
-/// Runs `ops` for `target`, wherever it is. May sleep, for as long as user space likes, and holds no
-/// pages meanwhile; a fatal signal ends that.
+/// Runs `ops` for `target`, wherever it is. May sleep, for as long as user space likes, and holds
+/// no pages meanwhile; a fatal signal ends that.
 ///
 /// Leading comparisons decide before it matters whether what is behind them can be accessed.
 ///
@@ -103,8 +103,8 @@ fn fault_in(ops: &[Op]) -> Result<Option<Failed>> {
     Ok(None)
 }
 
-/// Runs `ops` on their pages, if these can be pinned, with the mmap lock or without. `None` if not: only
-/// then `ops` are as before.
+/// Runs `ops` on their pages, if these can be pinned, with the mmap lock or without. `None` if not:
+/// only then `ops` are as before.
 #[inline(always)]
 fn run_on(target: &Target<'_>, ops: &mut [Op], locked: bool) -> Result<Option<Step>> {
     let mut slots = Slots::new();

@@ -55,7 +55,8 @@ pub(crate) enum Step {
     Again,
     /// It did not run: the caller has to go to the CPU.
     Move,
-    /// It did not run: an operand could not be pinned. Leading comparisons before it did not stop it.
+    /// It did not run: an operand could not be pinned. Leading comparisons before it did not stop
+    /// it.
     Unpinned(Failed),
     /// It met memory that the hardware has lost: it did not run, or not to its end.
     Poisoned,

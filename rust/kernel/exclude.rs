@@ -58,8 +58,8 @@ use crate::{
 /// # Safety
 ///
 /// `run()` must neither sleep, print, wake up anything, allocate, take locks nor enable interrupts,
-/// and it must not access memory in a way that can fault, unless page faults are disabled. It must not
-/// take more than a quarter of a millisecond: others wait.
+/// and it must not access memory in a way that can fault, unless page faults are disabled. It must
+/// not take more than a quarter of a millisecond: others wait.
 pub unsafe trait Section: Sync {
     /// What it returns to the caller.
     type Output: Send;
@@ -98,8 +98,8 @@ impl Excluded {
 ///
 /// # Invariants
 ///
-/// The current task is not in an interrupt, and can sleep, except by what this module does. It is one of
-/// user space, or nobody else uses this module.
+/// The current task is not in an interrupt, and can sleep, except by what this module does. It is
+/// one of user space, or nobody else uses this module.
 pub struct Caller(NotThreadSafe);
 
 impl Caller {
@@ -107,8 +107,8 @@ impl Caller {
     ///
     /// # Safety
     ///
-    /// This must be called by a system call, or while nobody else uses this module; the value must be
-    /// used where the task can sleep.
+    /// This must be called by a system call, or while nobody else uses this module; the value must
+    /// be used where the task can sleep.
     #[inline(always)]
     pub unsafe fn in_syscall() -> Self {
         // INVARIANT: By the safety requirements. Kernel threads make no system calls.
@@ -128,7 +128,8 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// The CPU `number`, if the affinity mask of the current task or its cpuset has it, or it is offline.
+    /// The CPU `number`, if the affinity mask of the current task or its cpuset has it, or it is
+    /// offline.
     ///
     /// Others can change that at any time. May sleep.
     ///

@@ -2,10 +2,10 @@
 
 //! Access to memory that may turn out to be poisoned.
 //!
-//! A load of memory with an error that the hardware cannot correct raises a machine check, and a page
-//! known to be bad is taken out of the kernel's own mapping. For memory of user space neither must
-//! cost more than an error of those who use it: these functions return one, as `copy_mc_to_kernel()`
-//! does.
+//! A load of memory with an error that the hardware cannot correct raises a machine check, and a
+//! page known to be bad is taken out of the kernel's own mapping. For memory of user space neither
+//! must cost more than an error of those who use it: these functions return one, as
+//! `copy_mc_to_kernel()` does.
 //!
 //! Words are accessed at once, by one instruction. Others may access all of the memory at the same
 //! time.

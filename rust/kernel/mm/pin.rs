@@ -71,15 +71,15 @@ impl Slot {
 /// How pages are pinned.
 #[derive(Clone, Copy)]
 pub enum How<'a> {
-    /// If they are there already, in the way that the access needs, and can be had without a lock. Does
-    /// not sleep.
+    /// If they are there already, in the way that the access needs, and can be had without a lock.
+    /// Does not sleep.
     Present,
-    /// As above, also those that are not to be had without the mmap lock of the current process, which
-    /// is this one, such as the zero page.
+    /// As above, also those that are not to be had without the mmap lock of the current process,
+    /// which is this one, such as the zero page.
     Mapped(&'a MmapReadGuard<'a>),
-    /// After they were faulted in. May sleep, for as long as user space likes: a fault handler can be
-    /// there. A fatal signal ends that. Nothing that others wait for should be held, such as other
-    /// pages.
+    /// After they were faulted in. May sleep, for as long as user space likes: a fault handler can
+    /// be there. A fatal signal ends that. Nothing that others wait for should be held, such as
+    /// other pages.
     FaultIn,
 }
 
@@ -125,15 +125,15 @@ impl<'a> PinnedPages<'a> {
         self.slots.get(self.len).map(|slot| slot.addr())
     }
 
-    /// Pins the next pages, as far as they follow one another in memory, but not more than `max`. Fewer
-    /// if one of them cannot be pinned, but at least one.
+    /// Pins the next pages, as far as they follow one another in memory, but not more than `max`.
+    /// Fewer if one of them cannot be pinned, but at least one.
     ///
     /// # Errors
     ///
-    /// `ENOENT` if all are pinned, or `max` is 0. `EAGAIN` or `EFAULT` if the page has to be faulted in
-    /// before, or cannot be pinned in this way; `EFAULT` if this is a kernel thread, or the mmap lock is
-    /// that of another process; `EFAULT` of [`How::FaultIn`] if it cannot be faulted in, also `ENOMEM`,
-    /// and `EINTR` and the like if the task was killed.
+    /// `ENOENT` if all are pinned, or `max` is 0. `EAGAIN` or `EFAULT` if the page has to be
+    /// faulted in before, or cannot be pinned in this way; `EFAULT` if this is a kernel thread, or
+    /// the mmap lock is that of another process; `EFAULT` of [`How::FaultIn`] if it cannot be
+    /// faulted in, also `ENOMEM`, and `EINTR` and the like if the task was killed.
     #[inline]
     pub fn pin(&mut self, how: How<'_>, access: Access, max: usize) -> Result {
         let left = self.slots.get_mut(self.len..).unwrap_or_default();
@@ -213,8 +213,8 @@ impl How<'_> {
         if count == 0 {
             return Err(ENOENT);
         }
-        // SAFETY: There is user memory, and `slots` has room for so many pages, at least one. The mmap lock
-        // is held where it has to be.
+        // SAFETY: There is user memory, and `slots` has room for so many pages, at least one. The
+        // mmap lock is held where it has to be.
         let pinned = unsafe {
             match self {
                 Self::Present => {
@@ -267,8 +267,8 @@ impl PinnedPage<'_> {
     /// Whether stores to the page have to be announced to the file system that it belongs to, each
     /// time after the page was written back, which a pin does not do.
     ///
-    /// Not so for anonymous memory, tmpfs and hugetlbfs. A page that has just been truncated counts as
-    /// one of an unknown file.
+    /// Not so for anonymous memory, tmpfs and hugetlbfs. A page that has just been truncated counts
+    /// as one of an unknown file.
     #[inline]
     pub fn tracks_dirty(self) -> bool {
         // SAFETY: By the type invariant the page is valid.
@@ -285,9 +285,9 @@ impl PinnedPage<'_> {
         }
     }
 
-    /// Has the kernel handle the page as one whose memory has an error that cannot be corrected, after an
-    /// access has found that: takes it away from all who have it mapped, some time later. Nothing if
-    /// that is known already, or without `CONFIG_MEMORY_FAILURE`.
+    /// Has the kernel handle the page as one whose memory has an error that cannot be corrected,
+    /// after an access has found that: takes it away from all who have it mapped, some time later.
+    /// Nothing if that is known already, or without `CONFIG_MEMORY_FAILURE`.
     ///
     /// C: `memory_failure_queue()`
     #[cold]

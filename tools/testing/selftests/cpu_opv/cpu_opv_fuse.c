@@ -107,7 +107,7 @@ static void handle(struct fuse *fuse, const struct fuse_in_header *in)
 	case FUSE_INTERRUPT:
 		return;		/* have no reply */
 	default:
-		return reply(fuse, in->unique, ENOSYS, NULL, 0);
+		return reply(fuse, in->unique, EOPNOTSUPP, NULL, 0);
 	}
 }
 
