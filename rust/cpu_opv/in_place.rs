@@ -79,7 +79,7 @@ impl<'a> InPlace<'a> {
         }
     }
 
-    /// Whether an operand is in memory of a device.
+    /// Whether an operand is in memory of a device, or in none, which could become that meanwhile.
     fn touches_device(&self) -> bool {
         // Most vectors have a word in the data and others on the stack, in turn.
         let mut seen = [None; 2];
