@@ -75,7 +75,11 @@ pub(crate) unsafe fn run(
                 code => {
                     let [_, arg] = op.args();
 
-                    store(a, len, update(code, load(a, len)?, arg))?;
+                    // Most words are of 8 bytes.
+                    match len {
+                        8 => mc::store_u64(a, update(code, mc::load_u64(a)?, arg))?,
+                        _ => store(a, len, update(code, load(a, len)?, arg))?,
+                    }
                 }
             }
         }

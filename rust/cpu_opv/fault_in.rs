@@ -107,22 +107,22 @@ fn access(addr: usize, write: bool) -> Result {
 /// Faults in the page at `addr` in the way in which it will be pinned, after an access of the task
 /// itself, which can do more: let a stack grow, for instance.
 fn page(addr: usize, write: bool) -> Result {
-    // Why it fails is for the pin to tell. But that does not look at the memory, which can be bad.
+    // Why it fails is for the pin to tell. That may even get what the access did not, such as memory,
+    // but does not look at the page, which can be bad.
     let accessed = access(addr, write);
+
     if write {
         pinned(addr, Access::Write, |page| {
             (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
         })?;
-        return accessed;
-    }
-    let anonymous = pinned(addr, Access::Read, |page| Ok(page.is_anonymous()))?;
-
-    if !anonymous && look_up(addr, is_private).unwrap_or(false) {
+    } else if !pinned(addr, Access::Read, |page| Ok(page.is_anonymous()))?
+        && look_up(addr, is_private).unwrap_or(false)
+    {
         // Copies it. That can be refused where the page may be read, because of the protection key
         // for instance. What another thread writes there would not be seen then.
         pinned(addr, Access::Write, |_| Ok(()))?;
     }
-    accessed
+    accessed.or_else(|_| access(addr, write))
 }
 
 fn is_private(vma: &VmaRef) -> bool {
@@ -170,7 +170,7 @@ fn pinned<R>(
     pages
         .pin(How::FaultIn, access, 1)
         .map_err(error_of_operand)?;
-    look(pages.get(0).ok_or(EFAULT)?)
+    look(*pages.pinned().first().ok_or(EFAULT)?)
 }
 
 /// The error of an operand whose pages could not be pinned because of `e`: whatever the reason is

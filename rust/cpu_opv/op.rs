@@ -11,10 +11,7 @@ use crate::{
     },
     array_vec::ArrayVec, //
 };
-use core::{
-    iter,
-    ptr, //
-};
+use core::ptr;
 use kernel::{
     prelude::*,
     uaccess::UserPtr, //
@@ -176,15 +173,15 @@ impl Op {
     /// It is no operation on user memory any more: such addresses are not accessible to user space.
     #[inline(always)]
     pub(crate) fn map(&mut self, at: [Option<*mut u8>; 2]) {
-        let [dst, src] = self.args;
-        let distance = dst.wrapping_sub(src);
+        let [a, b] = self.args;
 
-        self.backward = distance != 0 && distance < self.len.into();
-        for (arg, at) in iter::zip(&mut self.args, at) {
-            if let Some(at) = at {
-                *arg = at.expose_provenance() as u64;
-            }
+        if at[1].is_some() {
+            let distance = a.wrapping_sub(b);
+
+            self.backward = distance != 0 && distance < self.len.into();
         }
+        let [first, second] = at.map(|at| at.map(|at| at.expose_provenance() as u64));
+        self.args = [first.unwrap_or(a), second.unwrap_or(b)];
     }
 
     /// Where the kernel has its operand `n`, after [`map`](Self::map).

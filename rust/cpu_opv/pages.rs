@@ -44,6 +44,7 @@ use kernel::{
         pin::{
             Access,
             How,
+            PinnedPage,
             PinnedPages,
             Slot, //
         },
@@ -85,10 +86,13 @@ impl<'a> Pinned<'a> {
     ) -> Result<Self, Poisoned> {
         let find = |addr: u64, len: u32, at: PagesOf| {
             // There are no pages for what is no address, and for no bytes.
-            let Some(page) = pages.address(at.first) else {
+            let Some(page) = pages.get(at.first) else {
                 return Ok(None);
             };
-            let start = page.wrapping_add(addr as usize & !PAGE_MASK);
+            let start = page
+                .address()
+                .cast::<u8>()
+                .wrapping_add(addr as usize & !PAGE_MASK);
 
             pages.touch(start, len as usize, at)?;
             Ok(Some(start))
@@ -121,10 +125,8 @@ impl<'a> Pinned<'a> {
     /// Notes that the pages have been written to.
     #[inline]
     pub(crate) fn mark_dirty(&self) {
-        for number in plan::numbers(self.plan.written) {
-            if let Some(page) = self.pages.0.get(number) {
-                page.mark_dirty();
-            }
+        for page in plan::numbers(self.plan.written).filter_map(|number| self.pages.get(number)) {
+            page.mark_dirty();
         }
     }
 }
@@ -169,16 +171,16 @@ impl<'a> Pages<'a> {
                 continue;
             }
             // The next ones that are only read, or one that is written.
-            match plan::clear_from(written, pages.0.len()) {
+            match plan::clear_from(written, pages.0.pinned().len()) {
                 0 => pages.pin_next(how, Access::Write, 1)?,
                 count => pages.pin_to_read(how, count)?,
             }
         }
-        for number in plan::numbers(written) {
-            if pages.0.get(number).is_none_or(|page| page.tracks_dirty()) {
-                return Err(EAGAIN);
-            }
+        let mut written = plan::numbers(written).filter_map(|number| pages.get(number));
+        if written.any(|page| page.tracks_dirty()) {
+            return Err(EAGAIN);
         }
+        drop(written);
         Ok(pages)
     }
 
@@ -186,13 +188,12 @@ impl<'a> Pages<'a> {
     #[inline(never)]
     fn pin_to_read(&mut self, how: How<'_>, count: usize) -> Result {
         let start = self.0.next_address().ok_or(EAGAIN)?;
-        let before = self.0.len();
+        let before = self.0.pinned().len();
 
         self.pin_next(how, Access::Read, count)?;
-        for number in before..self.0.len() {
-            let page = self.0.get(number).ok_or(EAGAIN)?;
+        for (i, page) in self.0.pinned().iter().skip(before).enumerate() {
             // They follow one another.
-            let addr = start.wrapping_add((number - before) * PAGE_SIZE);
+            let addr = start.wrapping_add(i * PAGE_SIZE);
 
             if !page.is_anonymous() && is_copied_on_write(addr, how) != Some(false) {
                 return Err(EAGAIN);
@@ -204,18 +205,19 @@ impl<'a> Pages<'a> {
     #[inline(always)]
     fn pin_next(&mut self, how: How<'_>, access: Access, max: usize) -> Result {
         let Self(pages) = self;
-        let before = pages.len();
+        let before = pages.pinned().len();
         let result = pages.pin(how, access, max);
+        let pinned = pages.pinned().len() - before;
 
-        stats::add(Stat::PagesPinned, pages.len() - before);
-        stats::add(Stat::PinnedNow, pages.len() - before);
+        stats::add(Stat::PagesPinned, pinned);
+        stats::add(Stat::PinnedNow, pinned);
         result
     }
 
-    /// Where the kernel has the page `number` mapped.
+    /// The page `number`.
     #[inline(always)]
-    fn address(&self, number: u8) -> Option<*mut u8> {
-        Some(self.0.get(number.into())?.address().cast())
+    fn get(&self, number: u8) -> Option<PinnedPage<'_>> {
+        self.0.pinned().get(usize::from(number)).copied()
     }
 
     /// Has this CPU load an operand of `len` bytes, not none, at `start`, into its caches, so that
@@ -226,21 +228,22 @@ impl<'a> Pages<'a> {
     /// [`Poisoned`]; the page has been [reported](kernel::mm::pin::PinnedPage::report_poison).
     #[inline(always)]
     fn touch(&self, start: *mut u8, len: usize, at: PagesOf) -> Result<(), Poisoned> {
-        let first = len.min(PAGE_SIZE - (start.addr() & !PAGE_MASK));
+        let Some(rest) = self.rest(at) else {
+            // SAFETY: It is mapped, and in one page.
+            return unsafe { mc::touch(start, len) }.inspect_err(|_| self.report_poison(at.first));
+        };
+        let first = PAGE_SIZE - (start.addr() & !PAGE_MASK);
 
-        // SAFETY: The pages are mapped.
+        // SAFETY: Both pages are mapped, and it has bytes in both.
         unsafe {
             mc::touch(start, first).inspect_err(|_| self.report_poison(at.first))?;
-            if let Some(rest) = self.rest(at) {
-                mc::touch(rest, len - first).inspect_err(|_| self.report_poison(at.last))?;
-            }
+            mc::touch(rest, len - first).inspect_err(|_| self.report_poison(at.last))
         }
-        Ok(())
     }
 
     #[cold]
     fn report_poison(&self, number: u8) {
-        if let Some(page) = self.0.get(number.into()) {
+        if let Some(page) = self.get(number) {
             page.report_poison();
         }
     }
@@ -248,13 +251,16 @@ impl<'a> Pages<'a> {
     /// Where the second page of an operand is, if it has one.
     #[inline(always)]
     fn rest(&self, at: PagesOf) -> Option<*mut u8> {
-        at.crosses().then(|| self.address(at.last)).flatten()
+        if !at.crosses() {
+            return None;
+        }
+        Some(self.get(at.last)?.address().cast())
     }
 }
 
 impl Drop for Pages<'_> {
     #[inline]
     fn drop(&mut self) {
-        stats::sub(Stat::PinnedNow, self.0.len());
+        stats::sub(Stat::PinnedNow, self.0.pinned().len());
     }
 }

@@ -187,7 +187,7 @@ pub(crate) fn clear_from(bits: u64, number: usize) -> usize {
 
 /// The numbers whose bits are set in `bits`.
 #[inline]
-pub(crate) fn numbers(bits: u64) -> impl Iterator<Item = usize> {
+pub(crate) fn numbers(bits: u64) -> impl Iterator<Item = u8> {
     let mut left = bits;
 
     iter::from_fn(move || {
@@ -195,6 +195,6 @@ pub(crate) fn numbers(bits: u64) -> impl Iterator<Item = usize> {
 
         // The lowest one that is set.
         left &= left.wrapping_sub(1);
-        (number < u64::BITS).then_some(number as usize)
+        (number < u64::BITS).then_some(number as u8)
     })
 }

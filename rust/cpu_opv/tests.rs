@@ -36,6 +36,7 @@ mod vectors {
             Remote, //
         },
     };
+    use core::ptr;
     use kernel::{
         cpu::CpuId,
         cpumask::Cpumask,
@@ -128,7 +129,7 @@ mod vectors {
         ] {
             let mut op = checked(raw(abi::MEMCPY.into(), len, [dst, src, 0]))?;
 
-            op.map([None; 2]);
+            op.map([Some(ptr::null_mut()); 2]);
             assert_eq!(op.backward(), expected);
         }
         Ok(())
@@ -269,7 +270,8 @@ mod vectors {
         /// The numbers of the pages in memory, and whether they are written.
         fn pages(&self) -> impl Iterator<Item = (usize, bool)> + '_ {
             let Self { plan, slots } = self;
-            let written = |number| plan::numbers(plan.written).any(|written| written == number);
+            let written =
+                |number| plan::numbers(plan.written).any(|written| usize::from(written) == number);
 
             slots
                 .iter()

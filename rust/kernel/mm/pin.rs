@@ -21,7 +21,8 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr,
+    slice, //
 };
 
 /// What pages are pinned for.
@@ -103,7 +104,7 @@ pub enum How<'a> {
 /// // Nothing is mapped there, for no program.
 /// assert!(pages.pin(How::Present, Access::Read, 2).is_err());
 /// assert!(pages.pin(How::FaultIn, Access::Read, 1).is_err());
-/// assert!(pages.is_empty() && pages.get(0).is_none());
+/// assert!(pages.pinned().is_empty());
 /// assert_eq!(pages.next_address(), Some(0));
 /// ```
 pub struct PinnedPages<'a> {
@@ -168,32 +169,20 @@ impl<'a> PinnedPages<'a> {
         self.len == self.slots.len()
     }
 
-    /// How many pages are pinned.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether none are.
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The pinned page with number `index`.
-    #[inline]
-    pub fn get(&self, index: usize) -> Option<PinnedPage<'_>> {
-        let slot = self.slots.get(..self.len)?.get(index)?;
-
-        // INVARIANT: By those of the type. It stays pinned while `self` is borrowed.
-        Some(PinnedPage(slot.0, PhantomData))
+    /// The pages that are pinned.
+    #[inline(always)]
+    pub fn pinned(&self) -> &[PinnedPage<'_>] {
+        // INVARIANT: By those of the type. They stay pinned while `self` is borrowed.
+        //
+        // SAFETY: There are so many slots, and both types are transparent for the pointer.
+        unsafe { slice::from_raw_parts(self.slots.as_ptr().cast(), self.len) }
     }
 }
 
 impl Drop for PinnedPages<'_> {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_empty() {
+        if self.len > 0 {
             // SAFETY: By the type invariants all of these pages are pinned.
             unsafe { bindings::unpin_user_pages(self.slots.as_mut_ptr().cast(), self.len) };
         }

@@ -95,8 +95,9 @@ static void expect_remote(struct __test_metadata *_metadata, FIXTURE_DATA(cpu) *
 	    !exclusions_remote(&self->since, &remote, &other))
 		return;
 	EXPECT_GE(remote, nr / 2);
-	EXPECT_EQ(other, 0);
-	EXPECT_EQ(self->since.local + remote, self->counter);
+	/* Whom others move away each time interrupts the CPU after all: not often. */
+	EXPECT_LE(other, nr / 10);
+	EXPECT_EQ(self->since.local + remote + other, self->counter);
 }
 
 TEST_F(cpu, remote_idle)
