@@ -16,6 +16,7 @@ use crate::{
     op::{
         update,
         Op,
+        Operand,
         Vector, //
     },
     run::{
@@ -79,12 +80,12 @@ impl<'a> InPlace<'a> {
         }
     }
 
-    /// Whether an operand is in memory of a device, or in none, which could become that meanwhile.
-    fn touches_device(&self) -> bool {
+    /// How many operations come before the first one with an operand in a page that others should
+    /// not wait for, or in none.
+    fn ordinary(&self) -> usize {
         // Most vectors have a word in the data and others on the stack, in turn.
         let mut seen = [None; 2];
-
-        self.0.iter().flat_map(Op::operands).any(|operand| {
+        let mut is_special = |operand: Operand| {
             let page = operand.addr & PAGE_MASK;
             if seen.contains(&Some(page)) {
                 return false;
@@ -92,18 +93,26 @@ impl<'a> InPlace<'a> {
             seen = [Some(page), seen[0]];
             // SAFETY: Interrupts are off, and user accesses reach the memory of the caller.
             unsafe { bindings::user_page_is_special(page) }
-        })
+        };
+
+        self.0
+            .iter()
+            .position(|op| op.operands().any(&mut is_special))
+            .unwrap_or(self.0.len())
     }
 
+    /// Runs the operations before number `end`; at that one it faults, if there is one.
     #[inline(always)]
-    fn run_words(&self) -> Ran {
+    fn run_before(&self, end: usize) -> Ran {
         let current = current!();
         let _faults = PagefaultDisabled::new(current);
+        let ops = self.0.get(..end).unwrap_or_default();
         let mut at = 0;
 
         loop {
-            match run_in_region(self.0, &mut at) {
+            match run_in_region(ops, &mut at) {
                 Ok(None) => barrier::smp_mb(barrier::Full),
+                Ok(Some(0)) if end < self.0.len() => return Ran::Fault(end),
                 Ok(Some(stopped_at)) => return Ran::Stopped(stopped_at),
                 // It counts from the next one.
                 Err(Fault) => return Ran::Fault(at.wrapping_sub(1)),
@@ -118,12 +127,14 @@ unsafe impl Section for InPlace<'_> {
 
     #[inline(always)]
     fn run(&self, excluded: &Excluded) -> Ran {
-        let own_memory = excluded.is_here()
-            || self.0.is_empty()
-            || (excluded.own_memory() && !self.touches_device());
+        let len = self.0.len();
 
-        match way::operands(true, own_memory) {
-            Operands::InPlace => stats::time_section(|| self.run_words()),
+        match way::operands(true, len == 0 || excluded.own_memory()) {
+            Operands::InPlace if len == 0 || excluded.is_here() => {
+                stats::time_section(|| self.run_before(len))
+            }
+            // Others wait.
+            Operands::InPlace => stats::time_section(|| self.run_before(self.ordinary())),
             Operands::Pinned => Ran::Foreign,
         }
     }

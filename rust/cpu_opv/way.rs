@@ -70,7 +70,7 @@ pub(crate) fn exclusion(facts: Facts) -> Result<Exclusion> {
 
 /// Chooses how to reach operands: `words` if there is at most one store, at the end, and all are
 /// aligned words; `own_memory` if user accesses reach the memory of the caller where the vector
-/// runs, and not that of a device for which others wait.
+/// runs.
 #[inline(always)]
 pub(crate) fn operands(words: bool, own_memory: bool) -> Operands {
     if words && own_memory {
