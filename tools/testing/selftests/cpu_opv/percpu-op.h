@@ -8,10 +8,11 @@
  * excludes what else runs on a CPU, but who has a concurrency ID may be on any CPU.
  *
  * All return 0 if it was done, > 0 if a comparison failed (which of two, only the fallback can
- * tell), or -1 with errno of cpu_opv. Two errors only mean that the caller has to try again:
+ * tell), or -1 with errno of cpu_opv. These errors are no mistakes of the caller:
  *   ENXIO   neither the affinity mask of the thread nor its cpuset, which others can change at
  *           any time, has @cpu: take another one, such as percpu_current_cpu(), and the data there.
- *   EAGAIN  as in cpu_opv(2) and cpu-op.h.
+ *   EBUSY   the CPU is not to be disturbed, and the thread cannot go there: the same, or later.
+ *   EAGAIN  try again, see cpu_opv(2).
  *
  * What a sequence stores before its last store can remain when it was aborted, whether or not
  * the operation is done in the end: it has to be in a place, such as a free slot of an array,
