@@ -28,6 +28,12 @@ die() {
 	exit 1
 }
 
+# only_one FILE: one run at a time, which holds a lock on FILE.
+only_one() {
+	exec {only_one}>"$1"
+	flock -n "$only_one" || die "scripts/${0##*/} is already running here"
+}
+
 elapsed() {
 	local s=$(($(date +%s) - RESTARTABLE_START))
 
