@@ -2,11 +2,13 @@
 /* Tests of cpu_opv(2): settings, CPUs and statistics: see cpu_opv_control.h. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -246,6 +248,22 @@ bool exclusions_remote(const struct exclusions *since, long *remote, long *other
 	*remote = since->locked + (migrate ? since->migrated : since->interrupted);
 	*other = migrate ? since->interrupted : since->migrated;
 	return true;
+}
+
+int missing_memory(char *mem, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { .start = (uintptr_t)mem, .len = size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0 && (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* @flags: MAP_PRIVATE or MAP_SHARED. All is there. NULL: no memory */

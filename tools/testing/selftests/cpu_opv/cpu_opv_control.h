@@ -61,6 +61,9 @@ bool exclusions_remote(const struct exclusions *since, long *remote, long *other
 char *maximal_memory(int flags);
 void maximal_vec(struct cpu_op *vec, char *mem);
 
+/* Memory that userfaultfd(2) is asked for, and nobody answers. Returns its descriptor, or -1. */
+int missing_memory(char *mem, size_t size);
+
 /* ---- cpu_opv_cpuset.c ---- */
 
 /* A cgroup with the cpuset controller. */

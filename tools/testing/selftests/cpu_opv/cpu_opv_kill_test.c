@@ -5,12 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,22 +49,6 @@ FIXTURE_VARIANT_ADD(fault, second_page) { SECOND_PAGE, false };
 FIXTURE_VARIANT_ADD(fault, last_operand) { LAST_OPERAND, false };
 FIXTURE_VARIANT_ADD(fault, last_operand_remote) { LAST_OPERAND, true };
 FIXTURE_VARIANT_ADD(fault, vector) { VECTOR, false };
-
-static int missing_memory(char *mem, size_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)mem, .len = size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0 && (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 /* Calls with memory of which the second page is never there. */
 static int stuck_call(void *arg)

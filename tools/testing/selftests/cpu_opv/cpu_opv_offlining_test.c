@@ -7,12 +7,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,22 +59,6 @@ FIXTURE_VARIANT_ADD(offlining, fuse_private) { FUSE_PRIVATE, false };
 FIXTURE_VARIANT_ADD(offlining, fuse_private_remote) { FUSE_PRIVATE, true };
 
 /* ---- callers ---- */
-
-static int missing_memory(char *mem, size_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { .start = (uintptr_t)mem, .len = size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd >= 0 && (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 /* Whether the second page could be made one that is missing. */
 static bool map_missing(struct stuck *stuck, int *uffd)
