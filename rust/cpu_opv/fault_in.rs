@@ -26,6 +26,8 @@ use kernel::{
             flags,
             VmaRef, //
         },
+        MmWithUser,
+        MmapReadGuard, //
     },
     page::PAGE_MASK,
     prelude::*,
@@ -97,7 +99,7 @@ fn access(addr: usize, write: bool) -> Result {
     let device = |vma: &VmaRef| vma.flags() & (flags::IO | flags::PFNMAP) != 0;
     let ptr = UserPtr::from_addr(addr);
 
-    if write && !look_up(addr, device).unwrap_or(false) {
+    if write && !look_up(addr, device, wait).unwrap_or(false) {
         ptr.fault_in_writable()
     } else {
         ptr.fault_in_readable()
@@ -116,7 +118,7 @@ fn page(addr: usize, write: bool) -> Result {
             (!page.tracks_dirty()).then_some(()).ok_or(EFAULT)
         })?;
     } else if !pinned(addr, Access::Read, |page| Ok(page.is_anonymous()))?
-        && look_up(addr, is_private).unwrap_or(false)
+        && look_up(addr, is_private, wait).unwrap_or(false)
     {
         // Copies it. That can be refused where the page may be read, because of the protection key
         // for instance. What another thread writes there would not be seen then.
@@ -135,27 +137,29 @@ pub(crate) fn is_copied_on_write(addr: usize, how: How<'_>) -> Option<bool> {
     if let How::Mapped(mm) = how {
         return mm.vma_lookup(addr).map(is_private);
     }
-    let current = current!();
-    let mm = current.mm()?;
-
-    if let Some(vma) = mm.lock_vma_under_rcu(addr) {
-        return Some(is_private(&vma));
-    }
-    let mm = mm.mmap_read_trylock()?;
-    mm.vma_lookup(addr).map(is_private)
+    look_up(addr, is_private, MmWithUser::mmap_read_trylock)
 }
 
-/// What `f` tells of the mapping at `addr`, if there is one, and the task is not killed. May wait
-/// for the mmap lock.
-fn look_up(addr: usize, f: impl Fn(&VmaRef) -> bool) -> Option<bool> {
+/// What `f` tells of the mapping at `addr`, if there is one. Takes the mmap lock by `lock`, where
+/// that is needed and it can.
+fn look_up(
+    addr: usize,
+    f: impl Fn(&VmaRef) -> bool,
+    lock: impl Fn(&MmWithUser) -> Option<MmapReadGuard<'_>>,
+) -> Option<bool> {
     let current = current!();
     let mm = current.mm()?;
 
     if let Some(vma) = mm.lock_vma_under_rcu(addr) {
         return Some(f(&vma));
     }
-    let mm = mm.mmap_read_lock_killable().ok()?;
+    let mm = lock(mm)?;
     mm.vma_lookup(addr).map(f)
+}
+
+/// Waits for the mmap lock, unless the task is killed.
+fn wait(mm: &MmWithUser) -> Option<MmapReadGuard<'_>> {
+    mm.mmap_read_lock_killable().ok()
 }
 
 /// Pins a page for a moment, in which `look` can look at it.

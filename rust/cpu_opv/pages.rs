@@ -176,11 +176,12 @@ impl<'a> Pages<'a> {
                 count => pages.pin_to_read(how, count)?,
             }
         }
-        let mut written = plan::numbers(written).filter_map(|number| pages.get(number));
-        if written.any(|page| page.tracks_dirty()) {
+        if plan::numbers(written)
+            .filter_map(|number| pages.get(number))
+            .any(|page| page.tracks_dirty())
+        {
             return Err(EAGAIN);
         }
-        drop(written);
         Ok(pages)
     }
 
