@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeping user code off a CPU while a function runs, for cpu_opv(2).
+ * Keeping user code off a CPU, or a concurrency ID, while a function runs, for
+ * cpu_opv(2). First CPUs:
  *
  * A function F has CPU X for itself if from its first access to its last no
  * user code executes on X, no other such function runs for X, and if a
@@ -62,6 +63,53 @@
  *		times what the caller waited, for the interrupt and for F, and
  *		opens when that is over. What was not used in the last millisecond
  *		can be used at once.
+ *
+ * Concurrency IDs. A function F has ID C of an address space for itself if from
+ * its first access to its last no thread of that has C and executes user code,
+ * no other such function runs for C, and if a restartable sequence of a thread
+ * that had C before is aborted before the thread executes user code again. See
+ * "Concurrency IDentifier management" in core.c for who owns an ID. That IDs and
+ * CPUs do not exclude each other is for the caller to know.
+ *
+ * own:		The caller, with interrupts off, has C itself. It cannot lose it
+ *		but by a context switch.
+ *
+ * running:	A thread that runs on CPU X has C. sched_exclude_cid() has F called
+ *		on X, by an interrupt, if current has C then: as above, it cannot
+ *		lose it meanwhile. Its sequence is aborted.
+ *
+ * taken:	No thread that runs has C: sched_exclude_cid() takes it, for itself.
+ *		An ID belongs to whoever set its bit in mm_cidmask(), be that stored in
+ *		a task or a CPU, and nobody gets one whose bit is set. So the caller
+ *
+ *		- sets the bit of an ID of nobody;
+ *		- takes the ID from a task that does not run, and leaves the task
+ *		  as mm_cid_fixup_task_to_cpu() does: it gets another ID when it is
+ *		  scheduled in;
+ *		- takes the ID from a CPU that runs no thread which has it, and leaves the
+ *		  CPU as mm_drop_cid_on_cpu() does.
+ *
+ *		Both with mm_cid::mutex held, without which no thread of the address
+ *		space begins or ends and the mode of ownership does not change, and
+ *		with the runqueue locked, without which no task is scheduled in or out.
+ *		Nothing else changes the owner of an ID.
+ *
+ *		The caller keeps the bit while F runs, and clears it. Threads that had
+ *		C before were scheduled out, which aborted their sequences.
+ *
+ * Each excludes each, as a thread that runs, or the bit, has C or does not. IDs
+ * that are just changing hands are not found, and the caller tries again.
+ *
+ * Ordering. own and running: as on a CPU. taken: the bit is set by a full barrier,
+ * or the ID found with a lock that its last owner released, after it had been
+ * scheduled out; F comes before clear_bit_unlock(), and the next owner sets the
+ * bit by a full barrier.
+ *
+ * What is taken from others. A thread of the address space that is scheduled in,
+ * and has no ID, spins for a free one with its runqueue locked: while all others
+ * are in use, for one F. Hence interrupts are off while the bit is held, no
+ * lock is taken then, nobody is woken up, and F is as short as on a CPU. Runqueues
+ * of others are locked for a few instructions. Interrupts are paid for as above.
  */
 
 #include <linux/sched/exclude.h>
@@ -227,6 +275,16 @@ int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg)
 	return ret;
 }
 
+/* Whether @p, a thread that runs, has ID @cid of @mm. */
+static bool has_cid(struct task_struct *p, struct mm_struct *mm, int cid)
+{
+#ifdef CONFIG_SCHED_MM_CID
+	return p->mm == mm && p->mm_cid.active && task_mm_cid(p) == cid;
+#else
+	return false;
+#endif
+}
+
 /*
  * What else decides, besides the page tables of the mm, which user accesses a
  * task may make.
@@ -256,10 +314,14 @@ static bool are_current_rights(const struct exclude_rights *rights)
 #endif
 }
 
+/* Instead of an ID, if it does not matter which one a task has. */
+#define ANY_CID		(-1)
+
 struct exclude_call {
 	sched_exclude_fn_t	fn;
 	void			*arg;
 	struct mm_struct	*mm;
+	int			cid;
 	struct exclude_rights	rights;
 	int			ret;
 };
@@ -290,16 +352,24 @@ static void abort_current_rseq(void)
 		rseq_force_update();
 }
 
+/* Another task than the caller saw? Then one that it may disturb. */
+static bool may_interrupt_current(const struct exclude_call *call)
+{
+	struct rq *rq = this_rq();
+
+	if (call->cid != ANY_CID)
+		return has_cid(current, call->mm, call->cid);
+	return may_run_user_code(current) &&
+	       (current->mm == call->mm ||
+		!(is_realtime(rq, current) || is_isolated(cpu_of(rq))));
+}
+
 static void exclude_interrupted(void *info)
 {
 	struct exclude_call *call = info;
-	struct rq *rq = this_rq();
 
 	lockdep_assert_irqs_disabled();
-	/* Another task than the caller saw? Then one that it may disturb. */
-	if (!may_run_user_code(current))
-		return;
-	if (current->mm != call->mm && (is_realtime(rq, current) || is_isolated(cpu_of(rq))))
+	if (!may_interrupt_current(call))
 		return;
 
 	call->fn(call->arg, reaches_own_memory(call));
@@ -307,25 +377,15 @@ static void exclude_interrupted(void *info)
 	call->ret = 0;
 }
 
-/**
- * sched_exclude_interrupt - Interrupt the user task of a CPU to call a function
- * @cpu:	A possible CPU
- * @fn:		Called on @cpu, in the interrupt
- * @arg:	Passed to @fn
- *
- * For what sched_exclude_locked() told of, where @cpu may be interrupted.
- * Interrupts have to be on. Does not sleep, but spins until @fn has run.
- *
- * Return: 0 if @fn was called; -EAGAIN if others use the slot of @cpu, or it
- * runs another task now, or it went offline: look again.
- */
-int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
+/* Returns 0 if @fn was called, or -EAGAIN. */
+static int exclude_interrupt(int cpu, int cid, sched_exclude_fn_t fn, void *arg)
 {
 	struct exclude_slot *slot = per_cpu_ptr(&exclude_slots, cpu);
 	struct exclude_call call = {
 		.fn	= fn,
 		.arg	= arg,
 		.mm	= current->mm,
+		.cid	= cid,
 		.rights	= current_rights(),
 		.ret	= -EAGAIN,
 	};
@@ -346,3 +406,172 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 	raw_spin_unlock(&slot->lock);
 	return call.ret;
 }
+
+/**
+ * sched_exclude_interrupt - Interrupt the user task of a CPU to call a function
+ * @cpu:	A possible CPU
+ * @fn:		Called on @cpu, in the interrupt
+ * @arg:	Passed to @fn
+ *
+ * For what sched_exclude_locked() told of, where @cpu may be interrupted.
+ * Interrupts have to be on. Does not sleep, but spins until @fn has run.
+ *
+ * Return: 0 if @fn was called; -EAGAIN if others use the slot of @cpu, or it
+ * runs another task now, or it went offline: look again.
+ */
+int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
+{
+	return exclude_interrupt(cpu, ANY_CID, fn, arg);
+}
+
+#ifdef CONFIG_SCHED_MM_CID
+/* Who has an ID. If a thread that runs: the number of its CPU. */
+enum cid_owner {
+	CID_TAKEN	= -1,	/* The caller, now */
+	CID_CHANGES	= -2,
+};
+
+/* By per task ownership. The list is not longer then than there are possible CPUs. */
+static struct task_struct *find_task(int cid)
+{
+	struct task_struct *t;
+
+	hlist_for_each_entry(t, &current->mm->mm_cid.user_list, mm_cid.node) {
+		if (data_race(task_mm_cid(t)) == cid)
+			return t;
+	}
+	return NULL;
+}
+
+/* By per CPU ownership, or because of a thread that drops it when it is scheduled out. */
+static int find_cpu(int cid)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		unsigned int owned = data_race(per_cpu_ptr(current->mm->mm_cid.pcpu, cpu)->cid);
+
+		if (owned == cid_to_cpu_cid(cid) || owned == cid_to_transit_cid(cid))
+			return cpu;
+	}
+	return -1;
+}
+
+static int take_from_task(struct task_struct *t, int cid)
+{
+	guard(task_rq_lock)(t);
+	if (task_rq(t)->curr == t)
+		return task_cpu(t);
+	if (t->mm_cid.cid != cid)
+		return CID_CHANGES;
+	t->mm_cid.cid = MM_CID_UNSET;
+	return CID_TAKEN;
+}
+
+static int take_from_cpu(int cpu, int cid)
+{
+	struct mm_struct *mm = current->mm;
+	struct mm_cid_pcpu *pcp = per_cpu_ptr(mm->mm_cid.pcpu, cpu);
+
+	guard(rq_lock)(cpu_rq(cpu));
+	if (has_cid(cpu_rq(cpu)->curr, mm, cid))
+		return cpu;
+	if (pcp->cid != cid_to_cpu_cid(cid))
+		return CID_CHANGES;
+	pcp->cid = cid;
+	return CID_TAKEN;
+}
+
+/* Calls @fn with an ID that has been taken, and drops the ID. */
+static void run_with_cid(int cid, sched_exclude_fn_t fn, void *arg)
+{
+	lockdep_assert_irqs_disabled();
+	fn(arg, true);
+	clear_bit_unlock(cid, mm_cidmask(current->mm));
+}
+
+/* Calls @fn unless a thread that runs has @cid. Returns as enum cid_owner. */
+static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
+{
+	struct mm_mm_cid *mc = &current->mm->mm_cid;
+	unsigned long *mask = mm_cidmask(current->mm);
+	struct task_struct *t = NULL;
+	int owner = CID_CHANGES;
+	int cpu = -1;
+
+	scoped_guard (irqsave) {
+		if (!test_bit(cid, mask) && !test_and_set_bit(cid, mask)) {
+			run_with_cid(cid, fn, arg);
+			return CID_TAKEN;
+		}
+	}
+
+	/* No fork(2), no exit(2), no change of the mode */
+	scoped_cond_guard (mutex_try, return CID_CHANGES, &mc->mutex) {
+		if (cid_on_cpu(mc->mode))
+			cpu = find_cpu(cid);
+		else
+			t = find_task(cid);
+
+		guard(irqsave)();
+		if (t)
+			owner = take_from_task(t, cid);
+		else if (cpu >= 0)
+			owner = take_from_cpu(cpu, cid);
+		if (owner == CID_TAKEN)
+			run_with_cid(cid, fn, arg);
+	}
+	return owner;
+}
+
+/**
+ * sched_exclude_cid - Call a function while no thread has a concurrency ID
+ * @cid:	Of the current address space; not the one of the caller
+ * @fn:		Called here, or in an interrupt of the thread that has @cid
+ * @arg:	Passed to @fn
+ *
+ * Interrupts have to be on. Does not sleep, but spins until @fn has run.
+ *
+ * Return: SCHED_CID_TAKEN or SCHED_CID_RUNNING if @fn was called; -EAGAIN if
+ * @cid changes hands, or others use it or the slot of its CPU; -EINVAL if there
+ * is no such ID.
+ */
+int sched_exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
+{
+	int owner;
+
+	if (!current->mm || (unsigned int)cid >= num_possible_cpus())
+		return -EINVAL;
+	cid = array_index_nospec(cid, num_possible_cpus());
+
+	guard(preempt)();
+	owner = exclude_cid(cid, fn, arg);
+	if (owner == CID_TAKEN)
+		return SCHED_CID_TAKEN;
+	if (owner == CID_CHANGES)
+		return -EAGAIN;
+	return exclude_interrupt(owner, cid, fn, arg) ?: SCHED_CID_RUNNING;
+}
+
+/**
+ * sched_exclude_cid_wait - Wait for those who give IDs to other owners
+ *
+ * For callers of sched_exclude_cid() that it often tells to look again: while
+ * fork(2), exit(2) or a change of ownership goes on in the address space, IDs
+ * cannot be taken from their owners.
+ *
+ * Return: 0, or -EINTR if the task was killed.
+ */
+int sched_exclude_cid_wait(void)
+{
+	struct mutex *mutex;
+
+	if (!current->mm)
+		return 0;
+	mutex = &current->mm->mm_cid.mutex;
+	if (mutex_lock_killable(mutex))
+		return -EINTR;
+	mutex_unlock(mutex);
+	return 0;
+}
+#endif /* CONFIG_SCHED_MM_CID */

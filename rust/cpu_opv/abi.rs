@@ -33,8 +33,11 @@ pub(crate) const FLAG_VEC_LEN_MAX: c_uint = uapi::cpu_opv_flags_CPU_OP_VEC_LEN_M
 /// Returns all flags that there are.
 pub(crate) const FLAG_FLAGS: c_uint = uapi::cpu_opv_flags_CPU_OP_FLAGS_FLAG;
 
+/// Names a concurrency ID instead of a CPU.
+pub(crate) const FLAG_MM_CID: c_uint = uapi::cpu_opv_flags_CPU_OP_MM_CID_FLAG;
+
 /// Flags that there are.
-pub(crate) const FLAGS: c_uint = FLAG_NR | FLAG_VEC_LEN_MAX | FLAG_FLAGS;
+pub(crate) const FLAGS: c_uint = FLAG_NR | FLAG_VEC_LEN_MAX | FLAG_FLAGS | FLAG_MM_CID;
 
 /// Op codes that there are.
 pub(crate) const NR_OPS: c_int = uapi::cpu_op_type_NR_CPU_OPS as c_int;

@@ -3,9 +3,11 @@
 //! Reaching a CPU.
 
 use crate::{
-    stats::{
-        self,
-        Stat, //
+    target::{
+        killed,
+        pause,
+        Reached,
+        TRIES, //
     },
     way::{
         self,
@@ -25,18 +27,14 @@ use kernel::{
         Section, //
     },
     migrate::move_current_to,
-    prelude::*,
-    processor::cpu_relax, //
+    prelude::*, //
 };
 
 /// How often a caller goes to a CPU, if others move it away before its vector ran.
 const MOVES: usize = 8;
 
-/// How often a caller tries to get a CPU, before it lets go of what it holds for a moment.
-const TRIES: usize = 64;
-
 /// A CPU that the caller may name.
-pub(crate) struct Target<'a> {
+pub(crate) struct OnCpu<'a> {
     caller: &'a Caller,
     cpu: Cpu,
     /// How often the caller may still go there.
@@ -44,21 +42,7 @@ pub(crate) struct Target<'a> {
     moved: bool,
 }
 
-/// How a section fared.
-pub(crate) enum Reached<T> {
-    /// It ran, and returned this.
-    Ran(T, Exclusion),
-    /// It did not run: the CPU runs a task of another process, so that it would not reach the
-    /// caller's memory.
-    Foreign,
-    /// It did not run: the caller has to [go there](Target::go), and should hold nothing meanwhile.
-    Move,
-    /// It did not run: others want the CPU as well. The caller should hold nothing for a moment,
-    /// and [look](Target::look_again) whether it may still name the CPU.
-    Again,
-}
-
-impl<'a> Target<'a> {
+impl<'a> OnCpu<'a> {
     /// The CPU that has `number`.
     ///
     /// # Errors
@@ -169,22 +153,4 @@ fn remote() -> Remote {
         bindings::cpu_opv_remote_CPU_OPV_MIGRATE => Remote::Migrate,
         _ => Remote::Interrupt,
     }
-}
-
-/// Whether the current task is being killed.
-pub(crate) fn killed() -> bool {
-    // SAFETY: The current task is valid.
-    unsafe { bindings::fatal_signal_pending(current!().as_ptr()) != 0 }
-}
-
-/// Between two tries: lets others run.
-fn pause() -> Result {
-    if killed() {
-        return Err(EINTR);
-    }
-    stats::add(Stat::Retries, 1);
-    cpu_relax();
-    // SAFETY: The task can sleep.
-    unsafe { bindings::cond_resched() };
-    Ok(())
 }

@@ -20,13 +20,16 @@
 //!      held.
 //!   3. [`exec`] runs the operations, in [`segments`] where operands cross pages.
 //!
-//! Both need the CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`], or by going
-//! there. What runs then neither sleeps nor waits for a page.
+//! Both need their [`target`]: a CPU, which [`cpu`] gets by one of the ways of [`kernel::exclude`],
+//! or by going there, or a concurrency ID, see [`cid`]. What runs then neither sleeps nor waits for a
+//! page.
 //!
 //! C header: [`include/uapi/linux/cpu_opv.h`](srctree/include/uapi/linux/cpu_opv.h)
 
 mod abi;
 mod array_vec;
+#[cfg(CONFIG_SCHED_MM_CID)]
+mod cid;
 mod cpu;
 #[cfg(CONFIG_CPU_OPV_STATS)]
 mod debugfs;
@@ -43,6 +46,7 @@ mod run;
 mod segments;
 mod stats;
 mod syscall;
+mod target;
 #[cfg(CONFIG_CPU_OPV_KUNIT_TEST)]
 mod tests;
 mod trace;

@@ -3,7 +3,6 @@
 //! Faulting in operands, with nothing held.
 
 use crate::{
-    cpu::killed,
     op::{
         Op,
         Operand, //
@@ -12,6 +11,7 @@ use crate::{
         self,
         Stat, //
     },
+    target::killed, //
 };
 use kernel::{
     mm::{

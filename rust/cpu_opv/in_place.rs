@@ -7,12 +7,7 @@
 //! faulted in as the task's own access would, and the vector starts again.
 
 use crate::{
-    abi,
-    cpu::{
-        Reached,
-        Target, //
-    },
-    fault_in,
+    abi, fault_in,
     op::{
         update,
         Op,
@@ -24,6 +19,10 @@ use crate::{
         Step, //
     },
     stats,
+    target::{
+        Reached,
+        Target, //
+    },
     way::{
         self,
         Operands, //

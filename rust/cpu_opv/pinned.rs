@@ -3,10 +3,6 @@
 //! Running a vector on pinned pages.
 
 use crate::{
-    cpu::{
-        Reached,
-        Target, //
-    },
     fault_in,
     op::{
         self,
@@ -25,7 +21,11 @@ use crate::{
         Outcome,
         Step, //
     },
-    way::Operands,
+    target::{
+        Reached,
+        Target, //
+    },
+    way::Operands, //
 };
 use kernel::{
     mm::{

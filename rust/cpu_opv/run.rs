@@ -3,7 +3,6 @@
 //! Running a vector: on this CPU and in place, or else.
 
 use crate::{
-    cpu::Target,
     fault_in,
     in_place::{
         self,
@@ -13,16 +12,17 @@ use crate::{
     op::Vector,
     pinned,
     read::UserVector,
+    target::{
+        Place,
+        Target, //
+    },
     way::{
         Exclusion,
         Operands, //
     },
 };
 use kernel::{
-    exclude::{
-        self,
-        Caller, //
-    },
+    exclude::Caller,
     prelude::*, //
 };
 
@@ -51,7 +51,7 @@ pub(crate) enum Step {
     Ran(Outcome),
     /// It did not run: its pages have to be pinned.
     Pin,
-    /// It did not run: others want the CPU as well.
+    /// It did not run: others want the target as well.
     Again,
     /// It did not run: the caller has to go to the CPU.
     Move,
@@ -62,18 +62,18 @@ pub(crate) enum Step {
     Poisoned,
 }
 
-/// Runs the operations at `user` on the CPU `number`.
+/// Runs the operations at `user` for `place`.
 ///
 /// # Errors
 ///
 /// Those of cpu_opv(2).
 #[inline(always)]
-pub(crate) fn run(caller: &Caller, user: UserVector, number: c_int) -> Result<Outcome> {
+pub(crate) fn run(caller: &Caller, user: UserVector, place: Place) -> Result<Outcome> {
     let mut vector = Vector::new();
 
     user.read(&mut vector)?;
     if let Some(section) = InPlace::new(&vector) {
-        if let Some(Ran::Stopped(stopped_at)) = exclude::here(caller, number, &section) {
+        if let Some(Ran::Stopped(stopped_at)) = place.here(caller, &section) {
             return Ok(Outcome {
                 stopped_at,
                 exclusion: Exclusion::Local,
@@ -81,10 +81,10 @@ pub(crate) fn run(caller: &Caller, user: UserVector, number: c_int) -> Result<Ou
             });
         }
     }
-    run_slowly(caller, user, &mut vector, number)
+    run_slowly(caller, user, &mut vector, place)
 }
 
-/// Runs `vector`, which has been read from `user`, wherever the CPU is and the operands are.
+/// Runs `vector`, which has been read from `user`, wherever that and the operands are.
 ///
 /// What did not run is read again, as if the program had made the call again.
 #[inline(never)]
@@ -92,9 +92,9 @@ fn run_slowly(
     caller: &Caller,
     user: UserVector,
     vector: &mut Vector,
-    number: c_int,
+    place: Place,
 ) -> Result<Outcome> {
-    let mut target = Target::new(caller, number)?;
+    let mut target = Target::new(caller, place)?;
     let mut tries = TRIES;
 
     loop {

@@ -26,7 +26,7 @@ use kernel::{
 pub(crate) enum Stat {
     /// Calls, queries apart.
     Calls,
-    /// Vectors that ran on the CPU where the caller was.
+    /// Vectors for the CPU, or the concurrency ID, of the caller.
     Local,
     /// Vectors for CPUs that ran no user task.
     Locked,
@@ -34,6 +34,8 @@ pub(crate) enum Stat {
     Interrupted,
     /// Vectors that the caller ran on another CPU.
     Migrated,
+    /// Vectors for concurrency IDs that no running thread had.
+    Taken,
     /// Vectors that ran in place.
     InPlace,
     /// Vectors that ran on pinned pages.
@@ -66,6 +68,7 @@ impl Stat {
         (Self::Locked, "locked"),
         (Self::Interrupted, "interrupted"),
         (Self::Migrated, "migrated"),
+        (Self::Taken, "taken"),
         (Self::InPlace, "in_place"),
         (Self::Pinned, "pinned"),
         (Self::Retries, "retries"),
@@ -119,6 +122,7 @@ pub(crate) fn count_call(result: &Result<Outcome>) {
                         Exclusion::Locked => Stat::Locked,
                         Exclusion::Interrupt => Stat::Interrupted,
                         Exclusion::Migrate => Stat::Migrated,
+                        Exclusion::Taken => Stat::Taken,
                     },
                     1,
                 );

@@ -10,6 +10,7 @@ use crate::{
         Outcome, //
     },
     stats,
+    target::Place,
     trace, //
 };
 use kernel::{
@@ -29,7 +30,7 @@ pub(crate) extern "C" fn rust_cpu_opv_init_debugfs() -> c_int {
     0
 }
 
-/// Runs a vector of `cnt` operations at `vec`, on the CPU number `cpu`.
+/// Runs a vector of `cnt` operations at `vec`, for the CPU or concurrency ID `cpu`.
 ///
 /// Returns 0, the number of the comparison that stopped the vector, counted from 1, the answer to
 /// what `flags` ask for, or a negative error number, see cpu_opv(2).
@@ -44,13 +45,13 @@ pub(crate) unsafe extern "C" fn rust_cpu_opv(
     cpu: c_int,
     flags: c_uint,
 ) -> c_long {
-    if flags != 0 {
+    let Some(place) = place(flags, cpu) else {
         return query(flags) as c_long;
-    }
-    let call = trace::enter(cnt, cpu);
+    };
+    let call = trace::enter(cnt, cpu, flags);
     // SAFETY: By the safety requirements.
     let caller = unsafe { Caller::in_syscall() };
-    let result = run(&caller, UserPtr::from_ptr(vec), cnt, cpu);
+    let result = run(&caller, UserPtr::from_ptr(vec), cnt, cpu, place);
 
     stats::count_call(&result);
     let ret = match &result {
@@ -61,7 +62,21 @@ pub(crate) unsafe extern "C" fn rust_cpu_opv(
     ret as c_long
 }
 
-fn query(flags: c_uint) -> c_int {
+/// Whom a call with these `flags` and this `number` keeps out, if it runs a vector.
+#[inline(always)]
+pub(crate) fn place(flags: c_uint, number: c_int) -> Option<Place> {
+    match flags {
+        0 => Some(Place::Cpu(number)),
+        #[cfg(CONFIG_SCHED_MM_CID)]
+        abi::FLAG_MM_CID => Some(Place::Cid(number)),
+        // What a thread finds as its ID is the number of its CPU.
+        #[cfg(not(CONFIG_SCHED_MM_CID))]
+        abi::FLAG_MM_CID => Some(Place::Cpu(number)),
+        _ => None,
+    }
+}
+
+pub(crate) fn query(flags: c_uint) -> c_int {
     match flags {
         abi::FLAG_NR => abi::NR_OPS,
         abi::FLAG_VEC_LEN_MAX => abi::VEC_LEN_MAX as c_int,
@@ -71,7 +86,7 @@ fn query(flags: c_uint) -> c_int {
 }
 
 #[inline]
-fn run(caller: &Caller, vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome> {
+fn run(caller: &Caller, vec: UserPtr, cnt: c_int, cpu: c_int, place: Place) -> Result<Outcome> {
     let vector = UserVector {
         start: vec,
         len: usize::try_from(cnt)?,
@@ -80,5 +95,5 @@ fn run(caller: &Caller, vec: UserPtr, cnt: c_int, cpu: c_int) -> Result<Outcome>
         return Err(EINVAL);
     }
 
-    run::run(caller, vector, cpu)
+    run::run(caller, vector, place)
 }

@@ -13,7 +13,8 @@ use kernel::{
 use kernel::{
     ffi::{
         c_int,
-        c_long, //
+        c_long,
+        c_uint, //
     },
     time::{
         Instant,
@@ -25,7 +26,7 @@ kernel::declare_trace! {
     /// # Safety
     ///
     /// None.
-    unsafe fn cpu_opv_enter(cnt: c_int, cpu: c_int);
+    unsafe fn cpu_opv_enter(cnt: c_int, cpu: c_int, flags: c_uint);
 
     /// # Safety
     ///
@@ -54,11 +55,11 @@ pub(crate) struct Call {
     start: Option<Instant<Monotonic>>,
 }
 
-/// A call for `cpu` with `cnt` operations begins.
+/// A call for `cpu`, with `cnt` operations and `flags`, begins.
 #[inline(always)]
-pub(crate) fn enter(cnt: c_int, cpu: c_int) -> Call {
+pub(crate) fn enter(cnt: c_int, cpu: c_int, flags: c_uint) -> Call {
     // SAFETY: Takes values only.
-    unsafe { cpu_opv_enter(cnt, cpu) };
+    unsafe { cpu_opv_enter(cnt, cpu, flags) };
     Call {
         start: exit_enabled().then(Instant::now),
     }

@@ -9,17 +9,19 @@ use kernel::{
     prelude::*, //
 };
 
-/// How user code is kept off the CPU.
+/// How user code is kept off the CPU, or the concurrency ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exclusion {
-    /// The caller is there, with interrupts off.
+    /// The caller is there, or has the concurrency ID, with interrupts off.
     Local,
     /// The CPU runs no user task, and its runqueue is locked.
     Locked,
-    /// The CPU runs a user task, which is interrupted.
+    /// The CPU runs a user task, or one that has the concurrency ID, which is interrupted.
     Interrupt,
     /// The caller went there, with interrupts off.
     Migrate,
+    /// The caller took the concurrency ID, which no thread that ran had.
+    Taken,
 }
 
 /// How operands are reached.

@@ -14,6 +14,11 @@ __rust_helper int rust_helper_fatal_signal_pending(struct task_struct *p)
 	return fatal_signal_pending(p);
 }
 
+__rust_helper int rust_helper_task_mm_cid(struct task_struct *t)
+{
+	return task_mm_cid(t);
+}
+
 __rust_helper void rust_helper_set_need_resched_current(void)
 {
 	set_need_resched_current();

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Keeping user code off a CPU.
+//! Keeping user code off a CPU, or a concurrency ID.
 //!
 //! A [`Section`] runs while no user code executes on a CPU, and no other section runs for it.
-//! A restartable sequence that was executing there before is aborted.
+//! A restartable sequence that was executing there before is aborted. [`here`] runs it if the caller
+//! is on the CPU, [`locked`] if the CPU runs no user task, and [`interrupt`] if it does.
 //!
-//! [`here`] runs it if the caller is on the CPU, [`locked`] if the CPU runs no user task, and
-//! [`interrupt`] if it does. Why each of them excludes the others, and what keeps callers from
-//! taking CPUs from others, is proven in `kernel/sched/exclude.c`.
+//! Or it runs while no thread of the address space has a concurrency ID and executes user code, in
+//! the same sense: [`here_with_cid`] if the caller has it, [`with_cid`] else. The two kinds do not
+//! exclude each other.
+//!
+//! Why each way excludes the others, and what keeps callers from taking CPUs from others, is proven
+//! in `kernel/sched/exclude.c`.
 //!
 //! C header: [`include/linux/sched/exclude.h`](srctree/include/linux/sched/exclude.h)
 //!
@@ -68,7 +72,8 @@ pub unsafe trait Section: Sync {
     fn run(&self, excluded: &Excluded) -> Self::Output;
 }
 
-/// Proof that no user code executes on the CPU, nor another [`Section`] for it.
+/// Proof that no user code executes on the CPU, or with the concurrency ID, nor another [`Section`]
+/// for it.
 ///
 /// # Invariants
 ///
@@ -87,7 +92,7 @@ impl Excluded {
         self.own
     }
 
-    /// Whether this is by [`here`]: on the CPU, and at the expense of the caller alone.
+    /// Whether this is by [`here`] or [`here_with_cid`]: at the expense of the caller alone.
     #[inline(always)]
     pub fn is_here(&self) -> bool {
         self.here
@@ -245,10 +250,31 @@ impl Drop for InterruptsOff {
 /// Runs `section` if this is the CPU `number`.
 #[inline(always)]
 pub fn here<S: Section>(_: &Caller, number: c_int, section: &S) -> Option<S::Output> {
+    // A user task is the only thing that runs here, and that is this.
+    run_if(|| CpuId::current().as_u32() as c_int == number, section)
+}
+
+/// Runs `section` if the current task has the concurrency ID `cid`.
+///
+/// Without `CONFIG_SCHED_MM_CID` it has the number of its CPU instead.
+#[inline(always)]
+pub fn here_with_cid<S: Section>(_: &Caller, cid: c_int, section: &S) -> Option<S::Output> {
+    let current = current!();
+    // SAFETY: The current task is valid.
+    let has_cid = || unsafe { bindings::task_mm_cid(current.as_ptr()) } == cid;
+
+    // It has it until it is scheduled out.
+    run_if(has_cid, section)
+}
+
+/// Runs `section` if the current task `is_target`, which has to exclude others as [`Excluded`] says
+/// while interrupts are off.
+#[inline(always)]
+fn run_if<S: Section>(is_target: impl FnOnce() -> bool, section: &S) -> Option<S::Output> {
     let _off = InterruptsOff::new();
 
-    // INVARIANT: This is the CPU, a user task is the only thing that runs here, and that is this.
-    (CpuId::current().as_u32() as c_int == number).then(|| {
+    // INVARIANT: By what the callers ask.
+    is_target().then(|| {
         section.run(&Excluded {
             own: true,
             here: true,
@@ -318,4 +344,52 @@ pub fn interrupt<S: Section>(_: &Caller, cpu: Cpu, section: &S) -> Result<S::Out
     // SAFETY: As in `locked()`. The section is `Sync`, and what it returns is `Send`.
     unsafe { bindings::sched_exclude_interrupt(cpu.number, Some(run::<S>), arg) };
     call.output.ok_or(Busy::Again)
+}
+
+/// Whether a thread had a concurrency ID when a section ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CidOwner {
+    /// No thread that ran.
+    None,
+    /// One that was interrupted.
+    Running,
+}
+
+/// Runs `section` while no other thread of the address space has the concurrency ID `cid`, or
+/// executes user code with it.
+///
+/// # Errors
+///
+/// `EAGAIN` if the ID changes hands, or others use it: the caller should not hold back others
+/// meanwhile, look for signals, try again, and [wait](wait_for_cids) where that is in vain.
+/// `EINVAL` if there is no such ID.
+#[cfg(CONFIG_SCHED_MM_CID)]
+#[inline]
+pub fn with_cid<S: Section>(_: &Caller, cid: c_int, section: &S) -> Result<(S::Output, CidOwner)> {
+    let mut call = Call {
+        section,
+        output: None,
+    };
+    let arg = (&raw mut call).cast();
+
+    // SAFETY: Interrupts are on, and `call` outlives the function. The section is `Sync`, and what
+    // it returns is `Send`.
+    let ret = unsafe { bindings::sched_exclude_cid(cid, Some(run::<S>), arg) };
+    to_result(ret)?;
+    let owner = match ret as u32 {
+        bindings::sched_cid_SCHED_CID_TAKEN => CidOwner::None,
+        _ => CidOwner::Running,
+    };
+    Ok((call.output.ok_or(EAGAIN)?, owner))
+}
+
+/// Waits for those who give concurrency IDs of the address space to other owners. Sleeps.
+///
+/// # Errors
+///
+/// `EINTR` if the task was killed.
+#[cfg(CONFIG_SCHED_MM_CID)]
+pub fn wait_for_cids(_: &Caller) -> Result {
+    // SAFETY: The task can sleep.
+    to_result(unsafe { bindings::sched_exclude_cid_wait() })
 }

@@ -29,8 +29,20 @@ enum sched_occupant {
 	SCHED_OCCUPANT_ISOLATED	= 8,
 };
 
+/**
+ * enum sched_cid - What sched_exclude_cid() tells when it has called the function
+ * @SCHED_CID_TAKEN:	No thread that runs had the ID
+ * @SCHED_CID_RUNNING:	A thread that had it was interrupted
+ */
+enum sched_cid {
+	SCHED_CID_TAKEN,
+	SCHED_CID_RUNNING,
+};
+
 int sched_exclude_permitted(int cpu);
 int sched_exclude_locked(int cpu, sched_exclude_fn_t fn, void *arg);
 int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg);
+int sched_exclude_cid(int cid, sched_exclude_fn_t fn, void *arg);
+int sched_exclude_cid_wait(void);
 
 #endif /* _LINUX_SCHED_EXCLUDE_H */

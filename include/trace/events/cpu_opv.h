@@ -8,24 +8,27 @@
 #include <linux/tracepoint.h>
 #include <linux/types.h>
 
-/* A call begins: number of operations, and the CPU they are for. */
+/* A call begins: number of operations, the CPU or, by the flags, concurrency ID. */
 TRACE_EVENT(cpu_opv_enter,
 
-	TP_PROTO(int cnt, int cpu),
+	TP_PROTO(int cnt, int cpu, unsigned int flags),
 
-	TP_ARGS(cnt, cpu),
+	TP_ARGS(cnt, cpu, flags),
 
 	TP_STRUCT__entry(
 		__field(int, cnt)
 		__field(int, cpu)
+		__field(unsigned int, flags)
 	),
 
 	TP_fast_assign(
 		__entry->cnt = cnt;
 		__entry->cpu = cpu;
+		__entry->flags = flags;
 	),
 
-	TP_printk("cnt=%d cpu=%d", __entry->cnt, __entry->cpu)
+	TP_printk("cnt=%d cpu=%d flags=0x%x",
+		  __entry->cnt, __entry->cpu, __entry->flags)
 );
 
 /*
@@ -60,7 +63,8 @@ TRACE_EVENT(cpu_opv_exit,
 				   { 1, "local" },
 				   { 2, "locked" },
 				   { 3, "interrupt" },
-				   { 4, "migrate" }),
+				   { 4, "migrate" },
+				   { 5, "taken" }),
 		  __print_symbolic(__entry->operands,
 				   { 0, "none" },
 				   { 1, "in_place" },

@@ -115,11 +115,16 @@ struct cpu_op {
  *				ignored
  * @CPU_OP_FLAGS_FLAG:		Return all flags that the kernel knows; all else is
  *				ignored
+ * @CPU_OP_MM_CID_FLAG:		Run the vector for a concurrency ID of the address
+ *				space, as in struct rseq, instead of for a CPU
+ *
+ * They cannot be combined.
  */
 enum cpu_opv_flags {
 	CPU_OP_NR_FLAG		= (1U << 0),
 	CPU_OP_VEC_LEN_MAX_FLAG	= (1U << 1),
 	CPU_OP_FLAGS_FLAG	= (1U << 2),
+	CPU_OP_MM_CID_FLAG	= (1U << 3),
 };
 
 #endif /* _UAPI_LINUX_CPU_OPV_H */
