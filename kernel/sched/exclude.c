@@ -526,22 +526,22 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 
 /**
  * sched_exclude_cid - Call a function while no thread has a concurrency ID
- * @cid:	Of the current address space; not the one of the caller
+ * @cid:	Of the current address space, less than num_possible_cpus(); not the
+ *		one of the caller
  * @fn:		Called here, or in an interrupt of the thread that has @cid
  * @arg:	Passed to @fn
  *
  * Interrupts have to be on. Does not sleep, but spins until @fn has run.
  *
  * Return: SCHED_CID_TAKEN or SCHED_CID_RUNNING if @fn was called; -EAGAIN if
- * @cid changes hands, or others use it or the slot of its CPU; -EINVAL if there
- * is no such ID.
+ * @cid changes hands, or others use it or the slot of its CPU: look again.
  */
 int sched_exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 {
 	int owner;
 
-	if (!current->mm || (unsigned int)cid >= num_possible_cpus())
-		return -EINVAL;
+	if (!current->mm)
+		return -EAGAIN;
 	cid = array_index_nospec(cid, num_possible_cpus());
 
 	guard(preempt)();

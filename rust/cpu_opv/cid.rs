@@ -14,21 +14,29 @@ use kernel::{
     exclude::{
         self,
         Caller,
+        Cid,
         CidOwner,
         Section, //
     },
     prelude::*, //
 };
 
-/// A concurrency ID of the caller's address space, if there is such a one.
+/// A concurrency ID of the caller's address space.
 pub(crate) struct WithCid<'a> {
     caller: &'a Caller,
-    cid: c_int,
+    cid: Cid,
 }
 
 impl<'a> WithCid<'a> {
-    pub(crate) fn new(caller: &'a Caller, cid: c_int) -> Self {
-        Self { caller, cid }
+    /// The ID `number`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is none.
+    pub(crate) fn new(caller: &'a Caller, number: c_int) -> Result<Self> {
+        let cid = Cid::new(number)?;
+
+        Ok(Self { caller, cid })
     }
 
     /// See [`Target::look_again`](crate::target::Target::look_again). Waits for those who may have
@@ -40,7 +48,7 @@ impl<'a> WithCid<'a> {
     /// See [`Target::run`](crate::target::Target::run).
     pub(crate) fn run<S: Section>(&self, section: &S) -> Result<Reached<S::Output>> {
         for _ in 0..TRIES {
-            if let Some(output) = exclude::here_with_cid(self.caller, self.cid, section) {
+            if let Some(output) = exclude::here_with_cid(self.caller, self.cid.number(), section) {
                 return Ok(Reached::Ran(output, Exclusion::Local));
             }
             match exclude::with_cid(self.caller, self.cid, section) {
@@ -50,7 +58,6 @@ impl<'a> WithCid<'a> {
                 Ok((output, CidOwner::Running)) => {
                     return Ok(Reached::Ran(output, Exclusion::Interrupt));
                 }
-                Err(e) if e != EAGAIN => return Err(e),
                 Err(_) => pause()?,
             }
         }

@@ -74,12 +74,13 @@ impl<'a> Target<'a> {
     ///
     /// # Errors
     ///
-    /// `ENXIO` if it is a CPU that there is not, or that the caller may not name; `ENOMEM`.
+    /// `ENXIO` if it is a CPU that there is not, or that the caller may not name; `EINVAL` if there
+    /// is no such concurrency ID; `ENOMEM`.
     pub(crate) fn new(caller: &'a Caller, place: Place) -> Result<Self> {
         Ok(match place {
             Place::Cpu(number) => Self::Cpu(OnCpu::new(caller, number)?),
             #[cfg(CONFIG_SCHED_MM_CID)]
-            Place::Cid(cid) => Self::Cid(WithCid::new(caller, cid)),
+            Place::Cid(number) => Self::Cid(WithCid::new(caller, number)?),
         })
     }
 
@@ -102,7 +103,7 @@ impl<'a> Target<'a> {
     /// # Errors
     ///
     /// `EBUSY` if it is a CPU that must not be disturbed, `EAGAIN` if the caller could not stay
-    /// there; `EINVAL` if there is no such concurrency ID; `EINTR` if the caller was killed.
+    /// there; `EINTR` if the caller was killed.
     #[inline]
     pub(crate) fn run<S: Section>(
         &self,

@@ -28,6 +28,8 @@ mod vectors {
             Slots, //
         },
         segments::segments,
+        syscall,
+        target::Place,
         way::{
             self,
             Exclusion,
@@ -47,6 +49,7 @@ mod vectors {
             Occupant,
             Section, //
         },
+        ffi::c_uint,
         mm::mc::Poisoned,
         page::{
             PAGE_MASK,
@@ -414,6 +417,26 @@ mod vectors {
             assert!(!in_place(&[store, mb, store]));
             assert!(!in_place(&[compare(0, 16), store]));
         }
+    }
+
+    #[test]
+    fn understand_flags() {
+        let is_query = |flags| syscall::place(flags, 1).is_none() && syscall::query(flags) > 0;
+
+        assert_eq!(syscall::place(0, 1), Some(Place::Cpu(1)));
+        #[cfg(CONFIG_SCHED_MM_CID)]
+        assert_eq!(syscall::place(abi::FLAG_MM_CID, 1), Some(Place::Cid(1)));
+        for flags in 1..=2 * abi::FLAGS {
+            let asks = [abi::FLAG_NR, abi::FLAG_VEC_LEN_MAX, abi::FLAG_FLAGS].contains(&flags);
+
+            assert_eq!(is_query(flags), asks);
+            // They cannot be combined.
+            assert_eq!(
+                syscall::place(flags, 1).is_some(),
+                flags == abi::FLAG_MM_CID
+            );
+        }
+        assert_eq!(syscall::query(abi::FLAG_FLAGS) as c_uint, abi::FLAGS);
     }
 
     #[test]

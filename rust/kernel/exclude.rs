@@ -346,7 +346,42 @@ pub fn interrupt<S: Section>(_: &Caller, cpu: Cpu, section: &S) -> Result<S::Out
     call.output.ok_or(Busy::Again)
 }
 
+/// A concurrency ID that threads of the current address space can have.
+///
+/// # Invariants
+///
+/// It is less than the number of possible CPUs.
+#[cfg(CONFIG_SCHED_MM_CID)]
+#[derive(Clone, Copy)]
+pub struct Cid(c_int);
+
+#[cfg(CONFIG_SCHED_MM_CID)]
+impl Cid {
+    /// The ID `number`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if there is no such ID.
+    pub fn new(number: c_int) -> Result<Self> {
+        // SAFETY: Does not change after boot.
+        let count = unsafe { bindings::__num_possible_cpus };
+
+        // INVARIANT: As is asked here.
+        match u32::try_from(number)? < count {
+            true => Ok(Self(number)),
+            false => Err(EINVAL),
+        }
+    }
+
+    /// Its number.
+    #[inline]
+    pub fn number(self) -> c_int {
+        self.0
+    }
+}
+
 /// Whether a thread had a concurrency ID when a section ran.
+#[cfg(CONFIG_SCHED_MM_CID)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CidOwner {
     /// No thread that ran.
@@ -360,27 +395,29 @@ pub enum CidOwner {
 ///
 /// # Errors
 ///
-/// `EAGAIN` if the ID changes hands, or others use it: the caller should not hold back others
-/// meanwhile, look for signals, try again, and [wait](wait_for_cids) where that is in vain.
-/// `EINVAL` if there is no such ID.
+/// [`Busy::Again`], also if the ID changes hands. If that lasts, [wait](wait_for_cids).
 #[cfg(CONFIG_SCHED_MM_CID)]
 #[inline]
-pub fn with_cid<S: Section>(_: &Caller, cid: c_int, section: &S) -> Result<(S::Output, CidOwner)> {
+pub fn with_cid<S: Section>(
+    _: &Caller,
+    cid: Cid,
+    section: &S,
+) -> Result<(S::Output, CidOwner), Busy> {
     let mut call = Call {
         section,
         output: None,
     };
     let arg = (&raw mut call).cast();
 
-    // SAFETY: Interrupts are on, and `call` outlives the function. The section is `Sync`, and what
-    // it returns is `Send`.
-    let ret = unsafe { bindings::sched_exclude_cid(cid, Some(run::<S>), arg) };
-    to_result(ret)?;
-    let owner = match ret as u32 {
-        bindings::sched_cid_SCHED_CID_TAKEN => CidOwner::None,
+    // SAFETY: There can be such an ID, interrupts are on, and `call` outlives the function. The
+    // section is `Sync`, and what it returns is `Send`.
+    let ret = unsafe { bindings::sched_exclude_cid(cid.0, Some(run::<S>), arg) };
+    let owner = match u32::try_from(ret) {
+        Ok(bindings::sched_cid_SCHED_CID_TAKEN) => CidOwner::None,
         _ => CidOwner::Running,
     };
-    Ok((call.output.ok_or(EAGAIN)?, owner))
+    // Without an output it did not run.
+    call.output.map(|output| (output, owner)).ok_or(Busy::Again)
 }
 
 /// Waits for those who give concurrency IDs of the address space to other owners. Sleeps.
