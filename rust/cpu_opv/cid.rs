@@ -4,9 +4,8 @@
 
 use crate::{
     target::{
-        pause,
         Reached,
-        TRIES, //
+        Target, //
     },
     way::Exclusion, //
 };
@@ -16,6 +15,7 @@ use kernel::{
         Caller,
         Cid,
         CidOwner,
+        Place,
         Section, //
     },
     prelude::*, //
@@ -38,29 +38,36 @@ impl<'a> WithCid<'a> {
 
         Ok(Self { caller, cid })
     }
+}
 
-    /// See [`Target::look_again`](crate::target::Target::look_again). Waits for those who may have
-    /// been in the way.
-    pub(crate) fn look_again(&self) -> Result {
+impl Target for WithCid<'_> {
+    /// Waits for those who may have been in the way.
+    fn look_again(&mut self) -> Result {
         exclude::wait_for_cids(self.caller)
     }
 
-    /// See [`Target::run`](crate::target::Target::run).
-    pub(crate) fn run<S: Section>(&self, section: &S) -> Result<Reached<S::Output>> {
-        for _ in 0..TRIES {
-            if let Some(output) = exclude::here_with_cid(self.caller, self.cid.number(), section) {
-                return Ok(Reached::Ran(output, Exclusion::Local));
-            }
-            match exclude::with_cid(self.caller, self.cid, section) {
-                Ok((output, CidOwner::None)) => {
-                    return Ok(Reached::Ran(output, Exclusion::Taken));
-                }
-                Ok((output, CidOwner::Running)) => {
-                    return Ok(Reached::Ran(output, Exclusion::Interrupt));
-                }
-                Err(_) => pause()?,
-            }
+    #[inline]
+    fn try_run<S: Section>(&self, section: &S, _: bool) -> Result<Option<Reached<S::Output>>> {
+        let place = Place::Cid(self.cid.number());
+
+        if let Some(output) = exclude::here(self.caller, place, section) {
+            return Ok(Some(Reached::Ran(output, Exclusion::Local)));
         }
-        Ok(Reached::Again)
+        let Ok((output, owner)) = exclude::with_cid(self.caller, self.cid, section) else {
+            return Ok(None);
+        };
+        let exclusion = match owner {
+            CidOwner::None => Exclusion::Taken,
+            CidOwner::Running => Exclusion::Interrupt,
+        };
+        Ok(Some(Reached::Ran(output, exclusion)))
+    }
+
+    fn lost(&self) -> Error {
+        EAGAIN
+    }
+
+    fn go(&mut self) -> Result {
+        Ok(())
     }
 }

@@ -5,9 +5,8 @@
 use crate::{
     target::{
         killed,
-        pause,
         Reached,
-        TRIES, //
+        Target, //
     },
     way::{
         self,
@@ -24,6 +23,7 @@ use kernel::{
         Caller,
         Cpu,
         Occupant,
+        Place,
         Section, //
     },
     migrate::move_current_to,
@@ -57,55 +57,6 @@ impl<'a> OnCpu<'a> {
         })
     }
 
-    /// Looks whether the caller may still name the CPU: others can change that at any time.
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new).
-    pub(crate) fn look_again(&mut self) -> Result {
-        self.cpu = Cpu::named(self.cpu.number())?;
-        Ok(())
-    }
-
-    /// Runs `section`, which accesses `user_memory` or not, on the CPU or for it. Does not sleep
-    /// but to let others run.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` if the CPU must not be disturbed, `EAGAIN` if the caller could not stay there;
-    /// `EINTR` if it was killed.
-    pub(crate) fn run<S: Section>(
-        &self,
-        section: &S,
-        user_memory: bool,
-    ) -> Result<Reached<S::Output>> {
-        for _ in 0..TRIES {
-            if let Some(output) = exclude::here(self.caller, self.cpu.number(), section) {
-                let exclusion = if self.moved {
-                    Exclusion::Migrate
-                } else {
-                    Exclusion::Local
-                };
-                return Ok(Reached::Ran(output, exclusion));
-            }
-            match exclude::locked(self.caller, self.cpu, section) {
-                Ok(output) => return Ok(Reached::Ran(output, Exclusion::Locked)),
-                Err(Busy::Again) => {}
-                Err(Busy::Occupied(occupant)) => match self.choose(occupant)? {
-                    Exclusion::Migrate => return Ok(Reached::Move),
-                    _ if user_memory && !occupant.same_mm() => return Ok(Reached::Foreign),
-                    _ => {
-                        if let Ok(output) = exclude::interrupt(self.caller, self.cpu, section) {
-                            return Ok(Reached::Ran(output, Exclusion::Interrupt));
-                        }
-                    }
-                },
-            }
-            pause()?;
-        }
-        Ok(Reached::Again)
-    }
-
     /// How to keep out the user task that the CPU runs.
     fn choose(&self, occupant: Occupant) -> Result<Exclusion> {
         let in_mask = self.cpu.in_mask();
@@ -118,9 +69,46 @@ impl<'a> OnCpu<'a> {
         // It may have gone there in vain.
         exclusion.map_err(|e| if in_mask { self.lost() } else { e })
     }
+}
 
-    /// The error if the caller would have to be on the CPU, and was not.
-    pub(crate) fn lost(&self) -> Error {
+impl Target for OnCpu<'_> {
+    fn look_again(&mut self) -> Result {
+        self.cpu = Cpu::named(self.cpu.number())?;
+        Ok(())
+    }
+
+    #[inline]
+    fn try_run<S: Section>(
+        &self,
+        section: &S,
+        user_memory: bool,
+    ) -> Result<Option<Reached<S::Output>>> {
+        let place = Place::Cpu(self.cpu.number());
+
+        if let Some(output) = exclude::here(self.caller, place, section) {
+            let exclusion = if self.moved {
+                Exclusion::Migrate
+            } else {
+                Exclusion::Local
+            };
+            return Ok(Some(Reached::Ran(output, exclusion)));
+        }
+        let occupant = match exclude::locked(self.caller, self.cpu, section) {
+            Ok(output) => return Ok(Some(Reached::Ran(output, Exclusion::Locked))),
+            Err(Busy::Again) => return Ok(None),
+            Err(Busy::Occupied(occupant)) => occupant,
+        };
+        if self.choose(occupant)? == Exclusion::Migrate {
+            return Ok(Some(Reached::Move));
+        }
+        if user_memory && !occupant.same_mm() {
+            return Ok(Some(Reached::Foreign));
+        }
+        let output = exclude::interrupt(self.caller, self.cpu, section).ok();
+        Ok(output.map(|output| Reached::Ran(output, Exclusion::Interrupt)))
+    }
+
+    fn lost(&self) -> Error {
         if self.moved {
             EAGAIN
         } else {
@@ -128,12 +116,7 @@ impl<'a> OnCpu<'a> {
         }
     }
 
-    /// Goes to the CPU, unless that was in vain too often, and waits for a turn there. Sleeps.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` if the caller was killed.
-    pub(crate) fn go(&mut self) -> Result {
+    fn go(&mut self) -> Result {
         if killed() {
             return Err(EINTR);
         }

@@ -200,7 +200,7 @@ fn store(p: &UserWindow<'_>, len: u32, value: u64) -> Result<(), Fault> {
 /// # Errors
 ///
 /// Those of [`Target::run`]; those of operands that the task cannot access.
-pub(crate) fn run(target: &Target<'_>, section: &InPlace<'_>) -> Result<Step> {
+pub(crate) fn run(target: &impl Target, section: &InPlace<'_>) -> Result<Step> {
     let user_memory = !section.0.is_empty();
     let mut failed = None;
 

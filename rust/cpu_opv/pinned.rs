@@ -49,7 +49,7 @@ const TRIES: usize = 16;
 ///
 /// Those of [`Target::run`]; `ENOMEM`.
 #[inline(always)]
-pub(crate) fn run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
+pub(crate) fn run(target: &impl Target, ops: &mut [Op]) -> Result<Step> {
     let mut ops = ops;
     let mut pending = None;
 
@@ -73,7 +73,7 @@ pub(crate) fn run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
 
 /// Runs all of `ops`, once all their pages are pinned.
 #[inline(always)]
-fn try_run(target: &Target<'_>, ops: &mut [Op]) -> Result<Step> {
+fn try_run(target: &impl Target, ops: &mut [Op]) -> Result<Step> {
     for tries in 0..=TRIES {
         // Some pages cannot be had without the mmap lock: the zero page, for instance.
         let locked = tries > 0;
@@ -106,7 +106,7 @@ fn fault_in(ops: &[Op]) -> Result<Option<Failed>> {
 /// Runs `ops` on their pages, if these can be pinned, with the mmap lock or without. `None` if not:
 /// only then `ops` are as before.
 #[inline(always)]
-fn run_on(target: &Target<'_>, ops: &mut [Op], locked: bool) -> Result<Option<Step>> {
+fn run_on(target: &impl Target, ops: &mut [Op], locked: bool) -> Result<Option<Step>> {
     let mut slots = Slots::new();
     let mut plan = Plan::new();
 

@@ -2,7 +2,10 @@
 
 //! Running a vector: on this CPU and in place, or else.
 
+#[cfg(CONFIG_SCHED_MM_CID)]
+use crate::cid::WithCid;
 use crate::{
+    cpu::OnCpu,
     fault_in,
     in_place::{
         self,
@@ -12,17 +15,18 @@ use crate::{
     op::Vector,
     pinned,
     read::UserVector,
-    target::{
-        Place,
-        Target, //
-    },
+    target::Target,
     way::{
         Exclusion,
         Operands, //
     },
 };
 use kernel::{
-    exclude::Caller,
+    exclude::{
+        self,
+        Caller,
+        Place, //
+    },
     prelude::*, //
 };
 
@@ -73,7 +77,7 @@ pub(crate) fn run(caller: &Caller, user: UserVector, place: Place) -> Result<Out
 
     user.read(&mut vector)?;
     if let Some(section) = InPlace::new(&vector) {
-        if let Some(Ran::Stopped(stopped_at)) = place.here(caller, &section) {
+        if let Some(Ran::Stopped(stopped_at)) = exclude::here(caller, place, &section) {
             return Ok(Outcome {
                 stopped_at,
                 exclusion: Exclusion::Local,
@@ -81,20 +85,29 @@ pub(crate) fn run(caller: &Caller, user: UserVector, place: Place) -> Result<Out
             });
         }
     }
-    run_slowly(caller, user, &mut vector, place)
+    run_for(caller, place, user, &mut vector)
 }
 
-/// Runs `vector`, which has been read from `user`, wherever that and the operands are.
-///
-/// What did not run is read again, as if the program had made the call again.
+/// Runs `vector` for whatever there is at `place`.
 #[inline(never)]
-fn run_slowly(
+fn run_for(
     caller: &Caller,
+    place: Place,
     user: UserVector,
     vector: &mut Vector,
-    place: Place,
 ) -> Result<Outcome> {
-    let mut target = Target::new(caller, place)?;
+    match place {
+        Place::Cpu(number) => run_slowly(OnCpu::new(caller, number)?, user, vector),
+        #[cfg(CONFIG_SCHED_MM_CID)]
+        Place::Cid(number) => run_slowly(WithCid::new(caller, number)?, user, vector),
+    }
+}
+
+/// Runs `vector`, which has been read from `user`, wherever `target` and the operands are.
+///
+/// What did not run is read again, as if the program had made the call again.
+#[inline(always)]
+fn run_slowly(mut target: impl Target, user: UserVector, vector: &mut Vector) -> Result<Outcome> {
     let mut tries = TRIES;
 
     loop {

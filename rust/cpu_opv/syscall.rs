@@ -10,11 +10,13 @@ use crate::{
         Outcome, //
     },
     stats,
-    target::Place,
     trace, //
 };
 use kernel::{
-    exclude::Caller,
+    exclude::{
+        Caller,
+        Place, //
+    },
     ffi::c_uint,
     prelude::*,
     uaccess::UserPtr, //

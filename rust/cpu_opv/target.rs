@@ -2,10 +2,7 @@
 
 //! Whom a vector keeps out.
 
-#[cfg(CONFIG_SCHED_MM_CID)]
-use crate::cid::WithCid;
 use crate::{
-    cpu::OnCpu,
     stats::{
         self,
         Stat, //
@@ -14,46 +11,13 @@ use crate::{
 };
 use kernel::{
     bindings,
-    exclude::{
-        self,
-        Caller,
-        Section, //
-    },
+    exclude::Section,
     prelude::*,
     processor::cpu_relax, //
 };
 
 /// How often a caller tries to get its target, before it lets go of what it holds for a moment.
-pub(crate) const TRIES: usize = 64;
-
-/// What user code runs on, or with, that is to be kept out, as the caller names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The CPU of this number.
-    Cpu(c_int),
-    /// This concurrency ID of the address space.
-    #[cfg(CONFIG_SCHED_MM_CID)]
-    Cid(c_int),
-}
-
-impl Place {
-    /// Runs `section` if the caller is there, or has it.
-    #[inline(always)]
-    pub(crate) fn here<S: Section>(self, caller: &Caller, section: &S) -> Option<S::Output> {
-        match self {
-            Self::Cpu(number) => exclude::here(caller, number, section),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Self::Cid(cid) => exclude::here_with_cid(caller, cid, section),
-        }
-    }
-}
-
-/// A [`Place`] that the caller may name.
-pub(crate) enum Target<'a> {
-    Cpu(OnCpu<'a>),
-    #[cfg(CONFIG_SCHED_MM_CID)]
-    Cid(WithCid<'a>),
-}
+const TRIES: usize = 64;
 
 /// How a section fared.
 pub(crate) enum Reached<T> {
@@ -69,62 +33,47 @@ pub(crate) enum Reached<T> {
     Again,
 }
 
-impl<'a> Target<'a> {
-    /// The target at `place`.
-    ///
-    /// # Errors
-    ///
-    /// `ENXIO` if it is a CPU that there is not, or that the caller may not name; `EINVAL` if there
-    /// is no such concurrency ID; `ENOMEM`.
-    pub(crate) fn new(caller: &'a Caller, place: Place) -> Result<Self> {
-        Ok(match place {
-            Place::Cpu(number) => Self::Cpu(OnCpu::new(caller, number)?),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Place::Cid(number) => Self::Cid(WithCid::new(caller, number)?),
-        })
-    }
-
+/// A [`Place`](kernel::exclude::Place) that the caller may name.
+pub(crate) trait Target {
     /// Looks whether the caller may still name it: others can change that at any time. May sleep.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); `EINTR` if the caller was killed.
-    pub(crate) fn look_again(&mut self) -> Result {
-        match self {
-            Self::Cpu(target) => target.look_again(),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Self::Cid(target) => target.look_again(),
-        }
-    }
+    /// `ENXIO` if it is a CPU that the caller may not name any more; `ENOMEM`; `EINTR` if the caller
+    /// was killed.
+    fn look_again(&mut self) -> Result;
 
-    /// Runs `section`, which accesses `user_memory` or not, where it keeps out the target. Does not
-    /// sleep but to let others run.
+    /// Tries to run `section`, which accesses `user_memory` or not, where it keeps out the target.
+    /// `None` if others want that as well. Does not sleep.
     ///
     /// # Errors
     ///
     /// `EBUSY` if it is a CPU that must not be disturbed, `EAGAIN` if the caller could not stay
-    /// there; `EINTR` if the caller was killed.
-    #[inline]
-    pub(crate) fn run<S: Section>(
+    /// there.
+    fn try_run<S: Section>(
         &self,
         section: &S,
         user_memory: bool,
-    ) -> Result<Reached<S::Output>> {
-        match self {
-            Self::Cpu(target) => target.run(section, user_memory),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Self::Cid(target) => target.run(section),
+    ) -> Result<Option<Reached<S::Output>>>;
+
+    /// Runs `section`. Does not sleep but to let others run.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_run`](Self::try_run); `EINTR` if the caller was killed.
+    #[inline]
+    fn run<S: Section>(&self, section: &S, user_memory: bool) -> Result<Reached<S::Output>> {
+        for _ in 0..TRIES {
+            if let Some(reached) = self.try_run(section, user_memory)? {
+                return Ok(reached);
+            }
+            pause()?;
         }
+        Ok(Reached::Again)
     }
 
     /// The error if the caller would have to be there itself, and was not.
-    pub(crate) fn lost(&self) -> Error {
-        match self {
-            Self::Cpu(target) => target.lost(),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Self::Cid(_) => EAGAIN,
-        }
-    }
+    fn lost(&self) -> Error;
 
     /// Goes there, if it is a CPU, unless that was in vain too often, and waits for a turn there.
     /// Sleeps.
@@ -132,13 +81,7 @@ impl<'a> Target<'a> {
     /// # Errors
     ///
     /// `EINTR` if the caller was killed.
-    pub(crate) fn go(&mut self) -> Result {
-        match self {
-            Self::Cpu(target) => target.go(),
-            #[cfg(CONFIG_SCHED_MM_CID)]
-            Self::Cid(_) => Ok(()),
-        }
-    }
+    fn go(&mut self) -> Result;
 }
 
 /// Whether the current task is being killed.
@@ -152,7 +95,7 @@ pub(crate) fn killed() -> bool {
 /// # Errors
 ///
 /// `EINTR` if the caller was killed.
-pub(crate) fn pause() -> Result {
+fn pause() -> Result {
     if killed() {
         return Err(EINTR);
     }

@@ -29,7 +29,6 @@ mod vectors {
         },
         segments::segments,
         syscall,
-        target::Place,
         way::{
             self,
             Exclusion,
@@ -47,6 +46,7 @@ mod vectors {
             Caller,
             Excluded,
             Occupant,
+            Place,
             Section, //
         },
         ffi::c_uint,
@@ -558,7 +558,7 @@ mod vectors {
         // SAFETY: There is no user space yet, and interrupts are on.
         let caller = unsafe { Caller::in_syscall() };
         loop {
-            if let Some(stopped_at) = exclude::here(&caller, number, &section) {
+            if let Some(stopped_at) = exclude::here(&caller, Place::Cpu(number), &section) {
                 return Ok(stopped_at?);
             }
             let cpu = exclude::Cpu::named(number)?;

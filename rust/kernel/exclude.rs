@@ -7,8 +7,8 @@
 //! is on the CPU, [`locked`] if the CPU runs no user task, and [`interrupt`] if it does.
 //!
 //! Or it runs while no thread of the address space has a concurrency ID and executes user code, in
-//! the same sense: [`here_with_cid`] if the caller has it, [`with_cid`] else. The two kinds do not
-//! exclude each other.
+//! the same sense: [`here`] if the caller has it, [`with_cid`] else. The two kinds do not exclude
+//! each other.
 //!
 //! Why each way excludes the others, and what keeps callers from taking CPUs from others, is proven
 //! in `kernel/sched/exclude.c`.
@@ -20,7 +20,7 @@
 //! ```
 //! use kernel::{
 //!     cpu::CpuId,
-//!     exclude::{self, Caller, Excluded, Section},
+//!     exclude::{self, Caller, Excluded, Place, Section},
 //! };
 //!
 //! struct Answer;
@@ -36,11 +36,13 @@
 //!
 //! // SAFETY: The task can sleep, and nothing but tests, one at a time, uses this module yet.
 //! let caller = unsafe { Caller::in_syscall() };
-//! let here = CpuId::current().as_u32() as i32;
+//! let here = Place::Cpu(CpuId::current().as_u32() as i32);
 //! if let Some(answer) = exclude::here(&caller, here, &Answer) {
 //!     assert_eq!(answer, 42);
 //! }
 //! assert!(exclude::Cpu::named(-1).is_err());
+//! #[cfg(CONFIG_SCHED_MM_CID)]
+//! assert!(exclude::Cid::new(-1).is_err());
 //! ```
 
 use crate::{
@@ -92,7 +94,7 @@ impl Excluded {
         self.own
     }
 
-    /// Whether this is by [`here`] or [`here_with_cid`]: at the expense of the caller alone.
+    /// Whether this is by [`here`]: at the expense of the caller alone.
     #[inline(always)]
     pub fn is_here(&self) -> bool {
         self.here
@@ -247,34 +249,45 @@ impl Drop for InterruptsOff {
     }
 }
 
-/// Runs `section` if this is the CPU `number`.
-#[inline(always)]
-pub fn here<S: Section>(_: &Caller, number: c_int, section: &S) -> Option<S::Output> {
-    // A user task is the only thing that runs here, and that is this.
-    run_if(|| CpuId::current().as_u32() as c_int == number, section)
+/// What user code runs on, or with, that is to be kept out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The CPU of this number, if there is one.
+    Cpu(c_int),
+    /// This concurrency ID of the address space, if there is such a one.
+    #[cfg(CONFIG_SCHED_MM_CID)]
+    Cid(c_int),
 }
 
-/// Runs `section` if the current task has the concurrency ID `cid`.
-///
-/// Without `CONFIG_SCHED_MM_CID` it has the number of its CPU instead.
-#[inline(always)]
-pub fn here_with_cid<S: Section>(_: &Caller, cid: c_int, section: &S) -> Option<S::Output> {
-    let current = current!();
-    // SAFETY: The current task is valid.
-    let has_cid = || unsafe { bindings::task_mm_cid(current.as_ptr()) } == cid;
+impl Place {
+    /// Whether the current task is there, or has it. That can change while interrupts are on.
+    #[inline(always)]
+    fn is_here(self) -> bool {
+        match self {
+            Self::Cpu(number) => CpuId::current().as_u32() as c_int == number,
+            #[cfg(CONFIG_SCHED_MM_CID)]
+            Self::Cid(cid) => {
+                let current = current!();
 
-    // It has it until it is scheduled out.
-    run_if(has_cid, section)
+                // SAFETY: The current task is valid.
+                unsafe { bindings::task_mm_cid(current.as_ptr()) == cid }
+            }
+        }
+    }
 }
 
-/// Runs `section` if the current task `is_target`, which has to exclude others as [`Excluded`] says
-/// while interrupts are off.
+/// Runs `section` if the current task is at `place`.
 #[inline(always)]
-fn run_if<S: Section>(is_target: impl FnOnce() -> bool, section: &S) -> Option<S::Output> {
+pub fn here<S: Section>(_: &Caller, place: Place, section: &S) -> Option<S::Output> {
+    // Mostly so already: interrupts are not turned off in vain.
+    if !place.is_here() {
+        return None;
+    }
     let _off = InterruptsOff::new();
 
-    // INVARIANT: By what the callers ask.
-    is_target().then(|| {
+    // INVARIANT: A user task is the only thing that runs on this CPU, and with its concurrency ID,
+    // until it is scheduled out, and that is this.
+    place.is_here().then(|| {
         section.run(&Excluded {
             own: true,
             here: true,
