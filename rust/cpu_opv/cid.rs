@@ -64,7 +64,7 @@ impl Target for WithCid<'_> {
     }
 
     fn lost(&self) -> Error {
-        EAGAIN
+        EBUSY
     }
 
     fn go(&mut self) -> Result {
