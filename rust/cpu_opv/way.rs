@@ -21,6 +21,7 @@ pub(crate) enum Exclusion {
     /// The caller went there, with interrupts off.
     Migrate,
     /// The caller took the concurrency ID, which no thread that ran had.
+    #[cfg_attr(not(CONFIG_SCHED_MM_CID), expect(dead_code))]
     Taken,
 }
 
