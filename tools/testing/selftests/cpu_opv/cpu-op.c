@@ -24,7 +24,15 @@ bool cpu_op_available(void)
 	return cpu_opv(NULL, 0, 0, CPU_OP_NR_FLAG) >= NR_CPU_OPS;
 }
 
-int cpu_op_cmpxchg(void *v, void *expect, void *old, void *n, size_t len, int cpu)
+bool cpu_op_mm_cid_available(void)
+{
+	int flags = cpu_opv(NULL, 0, 0, CPU_OP_FLAGS_FLAG);
+
+	return flags > 0 && (flags & CPU_OP_MM_CID_FLAG);
+}
+
+int cpu_op_cmpxchg_flags(void *v, void *expect, void *old, void *n, size_t len, int index,
+			 unsigned int flags)
 {
 	struct cpu_op vec[] = {
 		cpu_op_memcpy(old, v, len),
@@ -32,29 +40,30 @@ int cpu_op_cmpxchg(void *v, void *expect, void *old, void *n, size_t len, int cp
 		cpu_op_memcpy(v, n, len),
 	};
 
-	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+	return cpu_opv(vec, ARRAY_LEN(vec), index, flags);
 }
 
-int cpu_op_add(void *v, int64_t count, size_t len, int cpu)
+int cpu_op_add_flags(void *v, int64_t count, size_t len, int index, unsigned int flags)
 {
 	struct cpu_op op = cpu_op_plus(v, count, len);
 
-	return cpu_opv(&op, 1, cpu, 0);
+	return cpu_opv(&op, 1, index, flags);
 }
 
-int cpu_op_addv(intptr_t *v, int64_t count, int cpu)
+int cpu_op_addv_flags(intptr_t *v, int64_t count, int index, unsigned int flags)
 {
-	return cpu_op_add(v, count, sizeof(*v), cpu);
+	return cpu_op_add_flags(v, count, sizeof(*v), index, flags);
 }
 
-int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
+int cpu_op_cmpeqv_storev_flags(intptr_t *v, intptr_t expect, intptr_t newv, int index,
+			       unsigned int flags)
 {
 	struct cpu_op vec[] = {
 		cpu_op_eq(v, &expect, sizeof(*v)),
 		cpu_op_memcpy(v, &newv, sizeof(*v)),
 	};
 
-	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+	return cpu_opv(vec, ARRAY_LEN(vec), index, flags);
 }
 
 /*
@@ -63,8 +72,8 @@ int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
  * the node is touched. Somebody else may have taken and unmapped it, but also mapped it and put it
  * back while the call looked: that is the error that may be expected, once or twice in a row.
  */
-int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
-				 int cpu)
+int cpu_op_cmpnev_storeoffp_load_flags(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
+				       int index, unsigned int flags)
 {
 	for (int tries = 0; ; ) {
 		intptr_t old = *(volatile intptr_t *)v;
@@ -77,7 +86,7 @@ int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, in
 		if (old == expectnot)
 			return 1;
 		vec[1].u.memcpy_op.expect_fault_src = 1;
-		ret = cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+		ret = cpu_opv(vec, ARRAY_LEN(vec), index, flags);
 		if (!ret) {
 			*load = old;
 			return 0;
@@ -88,7 +97,7 @@ int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, in
 }
 
 static int cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
-				intptr_t newv, bool mb, int cpu)
+				intptr_t newv, bool mb, int index, unsigned int flags)
 {
 	struct cpu_op vec[4];
 	int cnt = 0;
@@ -98,23 +107,24 @@ static int cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intp
 	if (mb)
 		vec[cnt++] = cpu_op_mb();
 	vec[cnt++] = cpu_op_memcpy(v, &newv, sizeof(*v));
-	return cpu_opv(vec, cnt, cpu, 0);
+	return cpu_opv(vec, cnt, index, flags);
 }
 
-int cpu_op_cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
-				intptr_t newv, int cpu)
+int cpu_op_cmpeqv_storev_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				      intptr_t newv, int index, unsigned int flags)
 {
-	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, false, cpu);
+	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, false, index, flags);
 }
 
-int cpu_op_cmpeqv_storev_mb_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
-				   intptr_t newv, int cpu)
+int cpu_op_cmpeqv_storev_mb_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2,
+					 intptr_t newv2, intptr_t newv, int index,
+					 unsigned int flags)
 {
-	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, true, cpu);
+	return cmpeqv_storev_storev(v, expect, v2, newv2, newv, true, index, flags);
 }
 
-int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
-				intptr_t newv, int cpu)
+int cpu_op_cmpeqv_cmpeqv_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
+				      intptr_t newv, int index, unsigned int flags)
 {
 	struct cpu_op vec[] = {
 		cpu_op_eq(v, &expect, sizeof(*v)),
@@ -122,11 +132,11 @@ int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intp
 		cpu_op_memcpy(v, &newv, sizeof(*v)),
 	};
 
-	return cpu_opv(vec, ARRAY_LEN(vec), cpu, 0);
+	return cpu_opv(vec, ARRAY_LEN(vec), index, flags);
 }
 
 static int cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				intptr_t newv, bool mb, int cpu)
+				intptr_t newv, bool mb, int index, unsigned int flags)
 {
 	struct cpu_op vec[4];
 	int cnt = 0;
@@ -136,17 +146,18 @@ static int cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *s
 	if (mb)
 		vec[cnt++] = cpu_op_mb();
 	vec[cnt++] = cpu_op_memcpy(v, &newv, sizeof(*v));
-	return cpu_opv(vec, cnt, cpu, 0);
+	return cpu_opv(vec, cnt, index, flags);
 }
 
-int cpu_op_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				intptr_t newv, int cpu)
+int cpu_op_cmpeqv_memcpy_storev_flags(intptr_t *v, intptr_t expect, void *dst, void *src,
+				      size_t len, intptr_t newv, int index, unsigned int flags)
 {
-	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, false, cpu);
+	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, false, index, flags);
 }
 
-int cpu_op_cmpeqv_memcpy_mb_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				   intptr_t newv, int cpu)
+int cpu_op_cmpeqv_memcpy_mb_storev_flags(intptr_t *v, intptr_t expect, void *dst, void *src,
+					 size_t len, intptr_t newv, int index,
+					 unsigned int flags)
 {
-	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, true, cpu);
+	return cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, true, index, flags);
 }

@@ -80,43 +80,118 @@ static inline struct cpu_op cpu_op_mb(void)
  */
 int cpu_opv(struct cpu_op *vec, int cnt, int cpu, unsigned int flags);
 
-/* Whether the kernel has it. */
+/* Whether the kernel has it, and has it for concurrency IDs. */
 bool cpu_op_available(void);
+bool cpu_op_mm_cid_available(void);
+
+/*
+ * With @flags: for the CPU @index if they are 0, for the concurrency ID @index if
+ * they are CPU_OP_MM_CID_FLAG. All of them again without, for a CPU, are below.
+ */
 
 /* Copies *@v to *@old; if it equals *@expect, copies *@n to *@v, else returns 2. */
-int cpu_op_cmpxchg(void *v, void *expect, void *old, void *n, size_t len, int cpu);
+int cpu_op_cmpxchg_flags(void *v, void *expect, void *old, void *n, size_t len, int index,
+			 unsigned int flags);
 
 /* Adds @count, of which the low @len bytes matter. */
-int cpu_op_add(void *v, int64_t count, size_t len, int cpu);
-int cpu_op_addv(intptr_t *v, int64_t count, int cpu);
+int cpu_op_add_flags(void *v, int64_t count, size_t len, int index, unsigned int flags);
+int cpu_op_addv_flags(intptr_t *v, int64_t count, int index, unsigned int flags);
 
 /* Stores @newv if *@v equals @expect, else returns 1. */
-int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu);
+int cpu_op_cmpeqv_storev_flags(intptr_t *v, intptr_t expect, intptr_t newv, int index,
+			       unsigned int flags);
 
 /*
  * Unless *@v equals @expectnot (then returns 1), loads it to *@load, and stores
  * to *@v what is at *@v + @voffp: takes the first node off a list. Others may
  * take it at the same time, and unmap it.
  */
-int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
-				 int cpu);
+int cpu_op_cmpnev_storeoffp_load_flags(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
+				       int index, unsigned int flags);
 
 /* If *@v equals @expect, stores @newv2 to *@v2, then @newv to *@v; else returns 1. */
-int cpu_op_cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
-				intptr_t newv, int cpu);
+int cpu_op_cmpeqv_storev_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				      intptr_t newv, int index, unsigned int flags);
 /* The same with a memory barrier between the stores. */
-int cpu_op_cmpeqv_storev_mb_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
-				   intptr_t newv, int cpu);
+int cpu_op_cmpeqv_storev_mb_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2,
+					 intptr_t newv2, intptr_t newv, int index,
+					 unsigned int flags);
 
 /* Stores @newv if *@v equals @expect, else returns 1, and *@v2 equals @expect2, else 2. */
-int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
-				intptr_t newv, int cpu);
+int cpu_op_cmpeqv_cmpeqv_storev_flags(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
+				      intptr_t newv, int index, unsigned int flags);
 
 /* If *@v equals @expect, copies @len bytes, then stores @newv; else returns 1. */
-int cpu_op_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				intptr_t newv, int cpu);
+int cpu_op_cmpeqv_memcpy_storev_flags(intptr_t *v, intptr_t expect, void *dst, void *src,
+				      size_t len, intptr_t newv, int index, unsigned int flags);
 /* The same with a memory barrier between copy and store. */
+int cpu_op_cmpeqv_memcpy_mb_storev_flags(intptr_t *v, intptr_t expect, void *dst, void *src,
+					 size_t len, intptr_t newv, int index,
+					 unsigned int flags);
+
+/* ---- for a CPU ---- */
+
+static inline
+int cpu_op_cmpxchg(void *v, void *expect, void *old, void *n, size_t len, int cpu)
+{
+	return cpu_op_cmpxchg_flags(v, expect, old, n, len, cpu, 0);
+}
+
+static inline int cpu_op_add(void *v, int64_t count, size_t len, int cpu)
+{
+	return cpu_op_add_flags(v, count, len, cpu, 0);
+}
+
+static inline int cpu_op_addv(intptr_t *v, int64_t count, int cpu)
+{
+	return cpu_op_addv_flags(v, count, cpu, 0);
+}
+
+static inline int cpu_op_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_storev_flags(v, expect, newv, cpu, 0);
+}
+
+static inline
+int cpu_op_cmpnev_storeoffp_load(intptr_t *v, intptr_t expectnot, long voffp, intptr_t *load,
+				 int cpu)
+{
+	return cpu_op_cmpnev_storeoffp_load_flags(v, expectnot, voffp, load, cpu, 0);
+}
+
+static inline
+int cpu_op_cmpeqv_storev_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_storev_storev_flags(v, expect, v2, newv2, newv, cpu, 0);
+}
+
+static inline
+int cpu_op_cmpeqv_storev_mb_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t newv2,
+				   intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_storev_mb_storev_flags(v, expect, v2, newv2, newv, cpu, 0);
+}
+
+static inline
+int cpu_op_cmpeqv_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t *v2, intptr_t expect2,
+				intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_cmpeqv_storev_flags(v, expect, v2, expect2, newv, cpu, 0);
+}
+
+static inline
+int cpu_op_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
+				intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_memcpy_storev_flags(v, expect, dst, src, len, newv, cpu, 0);
+}
+
+static inline
 int cpu_op_cmpeqv_memcpy_mb_storev(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				   intptr_t newv, int cpu);
+				   intptr_t newv, int cpu)
+{
+	return cpu_op_cmpeqv_memcpy_mb_storev_flags(v, expect, dst, src, len, newv, cpu, 0);
+}
 
 #endif /* CPU_OP_H */

@@ -188,7 +188,7 @@ FIXTURE_SETUP(exclusion)
 		;
 	what = variant->what;
 	/* One list, so that all threads use it. */
-	data = percpu_create(target, target);
+	data = percpu_create(RSEQ_PERCPU_CPU_ID, target, target);
 	ASSERT_TRUE(data != NULL);
 	percpu_start(data);
 }

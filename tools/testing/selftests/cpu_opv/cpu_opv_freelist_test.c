@@ -100,7 +100,7 @@ static struct percpu_node *pop(const struct percpu_ops *ops, int cpu, bool *empt
 		int ret;
 
 		prepare(ops, cpu);
-		ret = ops->pop(&data->slots[cpu].head, &node, cpu);
+		ret = ops->pop(data->mode, &data->slots[cpu].head, &node, cpu);
 		if (!ret)
 			return node;
 		*empty = ret > 0;
@@ -117,7 +117,7 @@ static bool push(const struct percpu_ops *ops, int cpu, struct percpu_node *node
 
 		prepare(ops, cpu);
 		node->next = (struct percpu_node *)first;
-		if (!ops->cmpeqv_storev(head, first, (intptr_t)node, cpu))
+		if (!ops->cmpeqv_storev(data->mode, head, first, (intptr_t)node, cpu))
 			return true;
 	}
 	return false;
@@ -174,7 +174,7 @@ static int move_all(const char *by, int from, int to, int gone)
 	bool done, began;
 
 	stop = false;
-	data = percpu_create(0, highest(from, to));
+	data = percpu_create(RSEQ_PERCPU_CPU_ID, 0, highest(from, to));
 	if (!data || rseq_register_current_thread() || !start_user(&users[0], from, to) ||
 	    !start_user(&users[1], to, from))
 		return KSFT_FAIL;
@@ -299,7 +299,7 @@ TEST_F_TIMEOUT(hotplug, to_and_fro, 60)
 	pthread_t toggler;
 	long moved = 0;
 
-	data = percpu_create(0, highest(a, b));
+	data = percpu_create(RSEQ_PERCPU_CPU_ID, 0, highest(a, b));
 	ASSERT_TRUE(data != NULL);
 	ASSERT_TRUE(start_user(&users[0], a, b));
 	ASSERT_TRUE(start_user(&users[1], b, a));

@@ -63,10 +63,12 @@ FIXTURE(storm) {
 
 FIXTURE_VARIANT(storm) {
 	bool by_timer;
+	enum rseq_percpu_mode mode;
 };
 
-FIXTURE_VARIANT_ADD(storm, by_timer) { true };
-FIXTURE_VARIANT_ADD(storm, by_thread) { false };
+FIXTURE_VARIANT_ADD(storm, by_timer) { true, RSEQ_PERCPU_CPU_ID };
+FIXTURE_VARIANT_ADD(storm, by_thread) { false, RSEQ_PERCPU_CPU_ID };
+FIXTURE_VARIANT_ADD(storm, mm_cid) { true, RSEQ_PERCPU_MM_CID };
 
 static void handle_signals(struct __test_metadata *_metadata)
 {
@@ -141,10 +143,10 @@ static void end_storm(struct __test_metadata *_metadata, FIXTURE_DATA(storm) *se
 	EXPECT_GE(signals, ATTEMPTS / 2);
 }
 
-static int attempt(FIXTURE_DATA(storm) *self)
+static int attempt(FIXTURE_DATA(storm) *self, enum rseq_percpu_mode mode)
 {
-	return rseq_cmpeqv_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, &self->v, self->v,
-				  self->v + 1, percpu_current_cpu());
+	return rseq_cmpeqv_storev(RSEQ_MO_RELAXED, mode, &self->v, self->v, self->v + 1,
+				  percpu_current_index(mode));
 }
 
 TEST_F(storm, rseq_only)
@@ -152,7 +154,7 @@ TEST_F(storm, rseq_only)
 	int i;
 
 	/* Without signals, one of the first attempts gets through. */
-	for (i = 0; i < ATTEMPTS && attempt(self); i++)
+	for (i = 0; i < ATTEMPTS && attempt(self, variant->mode); i++)
 		;
 	EXPECT_LT(i, ATTEMPTS);
 	EXPECT_EQ(self->v, 1);
@@ -161,20 +163,21 @@ TEST_F(storm, rseq_only)
 	while (!signals)
 		;
 	for (i = 0; i < ATTEMPTS; i++)
-		EXPECT_EQ(attempt(self), -1);
+		EXPECT_EQ(attempt(self, variant->mode), -1);
 	EXPECT_EQ(self->v, 1);
 	end_storm(_metadata, self, variant->by_timer);
 }
 
 TEST_F(storm, percpu_op)
 {
-	if (!cpu_op_available())
-		SKIP(return, "the kernel has no cpu_opv");
+	if (!percpu_op_available(variant->mode))
+		SKIP(return, "the kernel has no such cpu_opv");
 	start_storm(_metadata, self, variant->by_timer);
 	while (!signals)
 		;
 	for (int i = 0; i < ATTEMPTS; i++)
-		EXPECT_EQ(percpu_cmpeqv_storev(&self->v, i, i + 1, percpu_current_cpu()), 0);
+		EXPECT_EQ(percpu_cmpeqv_storev(variant->mode, &self->v, i, i + 1,
+					       percpu_current_index(variant->mode)), 0);
 	EXPECT_EQ(self->v, ATTEMPTS);
 	end_storm(_metadata, self, variant->by_timer);
 }

@@ -4,11 +4,12 @@
  * so that none comes to its end, however often it is tried. What falls back to cpu_opv(2), as
  * percpu-op.h does, goes on.
  *
- *	cpu_opv_step_test --work rseq|percpu-op
+ *	cpu_opv_step_test --work rseq|percpu-op [cpu|mm_cid [trap]]
  *
- * is the program that is stepped, from its first instruction to its last one: it changes per-CPU
- * data, by restartable sequences only or by percpu-op.h. Its exit status tells whether the result
- * was exact, or that it is STUCK: a program would go on trying, this one gives up.
+ * is the program that is stepped, from its first instruction or a trap to its last instruction: it
+ * changes data that is indexed by CPU (the default) or by concurrency ID, by restartable sequences
+ * only or by percpu-op.h. Its exit status tells whether the result was exact, or that it is STUCK:
+ * a program would go on trying, this one gives up.
  *
  * It does not ask for the time: where a step takes as long as a tick, the vDSO would try for ever,
  * too. And it is linked statically: the dynamic linker would take a hundred thousand steps.
@@ -29,20 +30,19 @@
 #define ATTEMPTS	20	/* to do one operation */
 #define STUCK		9
 
-static int current_cpu(struct percpu_worker *w)
+static enum rseq_percpu_mode mode_of(const char *index)
 {
-	return percpu_current_cpu();
+	return strcmp(index, "mm_cid") ? RSEQ_PERCPU_CPU_ID : RSEQ_PERCPU_MM_CID;
 }
 
 /* Not inlined, for gdb to find it. */
-static __attribute__((noinline)) int work(const char *by)
+static __attribute__((noinline)) int work(const char *by, enum rseq_percpu_mode mode)
 {
 	static const enum percpu_what kinds[] = { PERCPU_COUNTER, PERCPU_LIST, PERCPU_RING };
 	const int rounds = ROUNDS * ARRAY_SIZE(kinds);
 	struct percpu_worker w = {
 		.ops = strcmp(by, "rseq") ? &percpu_by_either : &percpu_by_rseq,
-		.data = percpu_create(0, sysconf(_SC_NPROCESSORS_CONF) - 1),
-		.where = current_cpu,
+		.data = percpu_create(mode, 0, sysconf(_SC_NPROCESSORS_CONF) - 1),
 		.max_failures = ATTEMPTS,
 	};
 	const char *wrong;
@@ -69,12 +69,15 @@ FIXTURE(step) {
 };
 
 FIXTURE_VARIANT(step) {
-	const char *by;
+	const char *by, *index;
 	int stepped;		/* the exit status then */
+	const char *from;	/* NULL: from the start, which takes most of the steps */
 };
 
-FIXTURE_VARIANT_ADD(step, rseq_only) { "rseq", STUCK };
-FIXTURE_VARIANT_ADD(step, percpu_op) { "percpu-op", KSFT_PASS };
+FIXTURE_VARIANT_ADD(step, rseq_only) { "rseq", "cpu", STUCK };
+FIXTURE_VARIANT_ADD(step, percpu_op) { "percpu-op", "cpu", KSFT_PASS };
+FIXTURE_VARIANT_ADD(step, mm_cid_rseq_only) { "rseq", "mm_cid", STUCK, "trap" };
+FIXTURE_VARIANT_ADD(step, mm_cid_percpu_op) { "percpu-op", "mm_cid", KSFT_PASS, "trap" };
 
 FIXTURE_SETUP(step)
 {
@@ -82,8 +85,8 @@ FIXTURE_SETUP(step)
 
 	if (!rseq_available())
 		SKIP(return, "the kernel has no rseq");
-	if (variant->stepped == KSFT_PASS && !cpu_op_available())
-		SKIP(return, "the kernel has no cpu_opv");
+	if (variant->stepped == KSFT_PASS && !percpu_op_available(mode_of(variant->index)))
+		SKIP(return, "the kernel has no such cpu_opv");
 	/* Both processes on one CPU: they take turns. */
 	CPU_ZERO(&cpus);
 	CPU_SET(sched_getcpu(), &cpus);
@@ -121,7 +124,9 @@ static bool ended(FIXTURE_DATA(step) *self)
 
 TEST_F(step, alone)
 {
-	char *argv[] = { "/proc/self/exe", "--work", (char *)variant->by, NULL };
+	char *argv[] = {
+		"/proc/self/exe", "--work", (char *)variant->by, (char *)variant->index, NULL,
+	};
 
 	start(self, argv, false);
 	ASSERT_TRUE(ended(self));
@@ -131,14 +136,19 @@ TEST_F(step, alone)
 
 TEST_F_TIMEOUT(step, by_ptrace, 240)
 {
-	char *argv[] = { "/proc/self/exe", "--work", (char *)variant->by, NULL };
+	char *argv[] = {
+		"/proc/self/exe", "--work", (char *)variant->by, (char *)variant->index,
+		(char *)variant->from, NULL,
+	};
+	int request = variant->from ? PTRACE_CONT : PTRACE_SINGLESTEP;
 	long steps = 0;
 
 	start(self, argv, true);
 	while (!ended(self)) {
 		long sig = WSTOPSIG(self->status);
 
-		ASSERT_EQ(ptrace(PTRACE_SINGLESTEP, self->pid, NULL, sig == SIGTRAP ? 0 : sig), 0);
+		ASSERT_EQ(ptrace(request, self->pid, NULL, sig == SIGTRAP ? 0 : sig), 0);
+		request = PTRACE_SINGLESTEP;
 		steps++;
 	}
 	TH_LOG("%ld steps", steps);
@@ -153,7 +163,8 @@ TEST_F_TIMEOUT(step, by_gdb, 240)
 	char path[200] = "";
 	char *argv[] = {
 		"gdb", "-nx", "-batch", "-return-child-result", "-ex", "break work", "-ex", "run",
-		"-ex", "stepi 100000000", "--args", path, "--work", (char *)variant->by, NULL,
+		"-ex", "stepi 100000000", "--args", path, "--work", (char *)variant->by,
+		(char *)variant->index, NULL,
 	};
 
 	ASSERT_GT(readlink("/proc/self/exe", path, sizeof(path) - 1), 0);
@@ -167,7 +178,10 @@ TEST_F_TIMEOUT(step, by_gdb, 240)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && !strcmp(argv[1], "--work"))
-		return work(argv[2]);
+	if (argc >= 3 && !strcmp(argv[1], "--work")) {
+		if (argc > 4)
+			raise(SIGTRAP);
+		return work(argv[2], mode_of(argc > 3 ? argv[3] : "cpu"));
+	}
 	return test_harness_run(argc, argv);
 }

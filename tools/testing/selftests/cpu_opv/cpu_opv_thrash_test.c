@@ -39,6 +39,13 @@ FIXTURE(thrash) {
 	long pageouts;
 };
 
+FIXTURE_VARIANT(thrash) {
+	enum rseq_percpu_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(thrash, cpu) { RSEQ_PERCPU_CPU_ID };
+FIXTURE_VARIANT_ADD(thrash, mm_cid) { RSEQ_PERCPU_MM_CID };
+
 FIXTURE_SETUP(thrash)
 {
 	const char *why;
@@ -69,17 +76,17 @@ FIXTURE_TEARDOWN(thrash)
 }
 
 /* One attempt to publish the next record; as percpu-op.h returns. */
-static int attempt(FIXTURE_DATA(thrash) *self, intptr_t old, bool rseq_only)
+static int attempt(FIXTURE_DATA(thrash) *self, enum rseq_percpu_mode mode, intptr_t old,
+		   bool rseq_only)
 {
 	struct shelf *shelf = self->shelf;
-	int cpu = percpu_current_cpu();
+	int index = percpu_current_index(mode);
 
 	if (rseq_only)
-		return rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
-						    &shelf->v, old, self->dst, shelf->src, BYTES,
-						    old + 1, cpu);
-	return percpu_cmpeqv_memcpy_storev(&shelf->v, old, self->dst, shelf->src, BYTES, old + 1,
-					   cpu);
+		return rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELAXED, mode, &shelf->v, old,
+						    self->dst, shelf->src, BYTES, old + 1, index);
+	return percpu_cmpeqv_memcpy_storev(mode, &shelf->v, old, self->dst, shelf->src, BYTES,
+					   old + 1, index);
 }
 
 static long major_faults(void)
@@ -107,7 +114,7 @@ TEST_F(thrash, enough_memory)
 {
 	int i;
 
-	for (i = 0; i < ATTEMPTS && attempt(self, 0, true); i++)
+	for (i = 0; i < ATTEMPTS && attempt(self, variant->mode, 0, true); i++)
 		;
 	EXPECT_LT(i, ATTEMPTS);
 	EXPECT_EQ(self->shelf->v, 1);
@@ -119,7 +126,7 @@ TEST_F_TIMEOUT(thrash, rseq_only, 60)
 
 	for (int i = 0; i < ATTEMPTS; i++) {
 		swap_out(_metadata, self);
-		EXPECT_EQ(attempt(self, 0, true), -1);
+		EXPECT_EQ(attempt(self, variant->mode, 0, true), -1);
 	}
 	faults = major_faults() - before;
 	TH_LOG("%d attempts, %ld major faults, no progress", ATTEMPTS, faults);
@@ -129,11 +136,11 @@ TEST_F_TIMEOUT(thrash, rseq_only, 60)
 
 TEST_F_TIMEOUT(thrash, percpu_op, 60)
 {
-	if (!cpu_op_available())
-		SKIP(return, "the kernel has no cpu_opv");
+	if (!percpu_op_available(variant->mode))
+		SKIP(return, "the kernel has no such cpu_opv");
 	for (int i = 0; i < ATTEMPTS; i++) {
 		swap_out(_metadata, self);
-		EXPECT_EQ(attempt(self, i, false), 0);
+		EXPECT_EQ(attempt(self, variant->mode, i, false), 0);
 		EXPECT_EQ(self->shelf->v, i + 1);
 		EXPECT_EQ(memcmp(self->dst, self->shelf->src, BYTES), 0);
 		memset(self->shelf->src, i, BYTES);
@@ -160,14 +167,15 @@ TEST_F_TIMEOUT(thrash, under_pageout, 60)
 	pthread_t thread;
 	intptr_t done = 0;
 
-	if (!cpu_op_available())
-		SKIP(return, "the kernel has no cpu_opv");
+	if (!percpu_op_available(variant->mode))
+		SKIP(return, "the kernel has no such cpu_opv");
 	ASSERT_EQ(pthread_create(&thread, NULL, swap_out_always, self), 0);
 	while (time_us() < end) {
-		int cpu = percpu_current_cpu();
+		int index = percpu_current_index(variant->mode);
 
-		ASSERT_EQ(cpu_op_cmpeqv_memcpy_storev(&self->shelf->v, done, self->dst,
-						      self->shelf->src, BYTES, done + 1, cpu), 0);
+		ASSERT_EQ(cpu_op_cmpeqv_memcpy_storev_flags(&self->shelf->v, done, self->dst,
+							    self->shelf->src, BYTES, done + 1, index,
+							    percpu_op_flags(variant->mode)), 0);
 		done++;
 		ASSERT_EQ(memcmp(self->dst, self->shelf->src, BYTES), 0);
 		memset(self->shelf->src, done, BYTES);

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "percpu-op.h"
 #include "percpu_data.h"
-#include "rseq.h"
 
 /* Consecutive failures of one operation: it will never be done. */
 #define MAX_FAILURES		1000000
@@ -22,31 +22,32 @@
 #define RACED	1	/* try again */
 #define NOTHING	2	/* empty or full */
 
-static int increment(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *arg)
+static int increment(struct percpu_worker *w, struct percpu_slot *slot, int index, void *arg)
 {
 	intptr_t old = RSEQ_READ_ONCE(slot->count);
 
-	return w->ops->cmpeqv_storev(&slot->count, old, old + 1, cpu);
+	return w->ops->cmpeqv_storev(w->data->mode, &slot->count, old, old + 1, index);
 }
 
-static int add(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *arg)
+static int add(struct percpu_worker *w, struct percpu_slot *slot, int index, void *arg)
 {
-	return w->ops->addv(&slot->added, 1, cpu);
+	return w->ops->addv(w->data->mode, &slot->added, 1, index);
 }
 
-static int pop(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *node)
+static int pop(struct percpu_worker *w, struct percpu_slot *slot, int index, void *node)
 {
-	int ret = w->ops->pop(&slot->head, node, cpu);
+	int ret = w->ops->pop(w->data->mode, &slot->head, node, index);
 
 	return ret > 0 ? NOTHING : ret;
 }
 
-static int push(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *arg)
+static int push(struct percpu_worker *w, struct percpu_slot *slot, int index, void *arg)
 {
 	struct percpu_node *node = arg, *head = RSEQ_READ_ONCE(slot->head);
 
 	node->next = head;
-	return w->ops->cmpeqv_storev((intptr_t *)&slot->head, (intptr_t)head, (intptr_t)node, cpu);
+	return w->ops->cmpeqv_storev(w->data->mode, (intptr_t *)&slot->head, (intptr_t)head,
+				     (intptr_t)node, index);
 }
 
 static uint32_t record_word(const struct percpu_record *record, uint32_t i)
@@ -63,7 +64,7 @@ static bool record_is(const struct percpu_record *record, intptr_t position)
 	return record->position == position;
 }
 
-static int put(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *arg)
+static int put(struct percpu_worker *w, struct percpu_slot *slot, int index, void *arg)
 {
 	intptr_t position = RSEQ_READ_ONCE(slot->put);
 	struct percpu_record *record = arg;
@@ -73,12 +74,12 @@ static int put(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void 
 	record->position = position;
 	for (size_t i = 0; i < sizeof(record->words) / sizeof(*record->words); i++)
 		record->words[i] = record_word(record, i);
-	return w->ops->cmpeqv_memcpy_storev(&slot->put, position,
+	return w->ops->cmpeqv_memcpy_storev(w->data->mode, &slot->put, position,
 					    &slot->ring[position % PERCPU_RECORDS], record,
-					    sizeof(*record), position + 1, cpu);
+					    sizeof(*record), position + 1, index);
 }
 
-static int take(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void *arg)
+static int take(struct percpu_worker *w, struct percpu_slot *slot, int index, void *arg)
 {
 	intptr_t position = RSEQ_READ_ONCE(slot->taken);
 	struct percpu_record *record = arg;
@@ -86,9 +87,9 @@ static int take(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void
 
 	if (position == RSEQ_READ_ONCE(slot->put))
 		return NOTHING;
-	ret = w->ops->cmpeqv_memcpy_storev(&slot->taken, position, record,
+	ret = w->ops->cmpeqv_memcpy_storev(w->data->mode, &slot->taken, position, record,
 					   &slot->ring[position % PERCPU_RECORDS],
-					   sizeof(*record), position + 1, cpu);
+					   sizeof(*record), position + 1, index);
 	if (!ret)
 		w->sums.overwritten += !record_is(record, position);
 	return ret;
@@ -97,16 +98,17 @@ static int take(struct percpu_worker *w, struct percpu_slot *slot, int cpu, void
 /* ---- rounds ---- */
 
 static int complete(struct percpu_worker *w,
-		    int (*attempt)(struct percpu_worker *w, struct percpu_slot *slot, int cpu,
+		    int (*attempt)(struct percpu_worker *w, struct percpu_slot *slot, int index,
 				   void *arg), void *arg)
 {
 	const int max_failures = w->max_failures ?: MAX_FAILURES;
 
 	for (int failures = 0; ; ) {
-		int none = 0, cpu = w->where(w), ret = ENXIO;
+		int index = w->where ? w->where(w) : percpu_current_index(w->data->mode);
+		int none = 0, ret = ENXIO;
 
-		if (cpu < w->data->nr_slots) {
-			ret = attempt(w, &w->data->slots[cpu], cpu, arg);
+		if (index < w->data->nr_slots) {
+			ret = attempt(w, &w->data->slots[index], index, arg);
 			if (!ret || ret == NOTHING)
 				return ret;
 			if (ret > 0)
@@ -190,7 +192,7 @@ void percpu_account(const struct percpu_worker *w)
 
 /* ---- start and end ---- */
 
-struct percpu_data *percpu_create(int first, int last)
+struct percpu_data *percpu_create(enum rseq_percpu_mode mode, int first, int last)
 {
 	size_t size = offsetof(struct percpu_data, slots[last + 1]);
 	struct percpu_data *data = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -198,9 +200,10 @@ struct percpu_data *percpu_create(int first, int last)
 
 	if (data == MAP_FAILED)
 		return NULL;
+	data->mode = mode;
 	data->nr_slots = last + 1;
-	for (int cpu = first; cpu <= last; cpu++) {
-		struct percpu_slot *slot = &data->slots[cpu];
+	for (int index = first; index <= last; index++) {
+		struct percpu_slot *slot = &data->slots[index];
 
 		for (int i = 0; i < PERCPU_NODES; i++) {
 			slot->nodes[i].next = slot->head;
@@ -233,8 +236,8 @@ static bool lists_intact(struct percpu_data *data)
 	const size_t expected = data->nodes;
 	size_t found = 0;
 
-	for (int cpu = 0; cpu < data->nr_slots; cpu++) {
-		struct percpu_node *node = data->slots[cpu].head;
+	for (int index = 0; index < data->nr_slots; index++) {
+		struct percpu_node *node = data->slots[index].head;
 
 		for (; node; node = node->next) {
 			size_t at = (char *)node - (char *)data->slots;
@@ -256,8 +259,8 @@ static bool rings_intact(const struct percpu_data *data)
 	unsigned long values = data->sums.put_values - data->sums.taken_values;
 	long records = data->sums.puts - data->sums.takes;
 
-	for (int cpu = 0; cpu < data->nr_slots; cpu++) {
-		const struct percpu_slot *slot = &data->slots[cpu];
+	for (int index = 0; index < data->nr_slots; index++) {
+		const struct percpu_slot *slot = &data->slots[index];
 		intptr_t i = slot->taken;
 
 		if (i > slot->put || slot->put - i > PERCPU_RECORDS)
@@ -280,9 +283,9 @@ const char *percpu_check(struct percpu_data *data)
 
 	if (data->error)
 		return strerror(data->error);
-	for (int cpu = 0; cpu < data->nr_slots; cpu++) {
-		counted += data->slots[cpu].count;
-		added += data->slots[cpu].added;
+	for (int index = 0; index < data->nr_slots; index++) {
+		counted += data->slots[index].count;
+		added += data->slots[index].added;
 	}
 	if (counted != data->sums.increments || added != data->sums.additions) {
 		static char why[120];

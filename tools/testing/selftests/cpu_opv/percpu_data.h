@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Per-CPU data that many threads, of one process or of several, change at the same time: two
- * counters, a list and a ring buffer for each CPU. A change that another one interferes with
- * leaves a trace: a sum is wrong, a node is lost or has two owners, a record is overwritten.
+ * counters, a list and a ring buffer for each CPU, or for each concurrency ID of one process. A
+ * change that another one interferes with leaves a trace: a sum is wrong, a node is lost or has
+ * two owners, a record is overwritten.
  */
 #ifndef PERCPU_DATA_H
 #define PERCPU_DATA_H
@@ -12,7 +13,10 @@
 #include <stdint.h>
 #include <time.h>
 
-#define PERCPU_NODES	24	/* in the list of a CPU at first */
+#include "percpu_used.h"
+#include "rseq.h"
+
+#define PERCPU_NODES	24	/* in the list of a slot at first */
 #define PERCPU_RECORDS	64	/* that a ring buffer can have */
 
 enum percpu_what { PERCPU_COUNTER, PERCPU_LIST, PERCPU_RING };
@@ -57,44 +61,39 @@ struct percpu_data {
 	int working;			/* for the test: threads that the others wait for */
 	struct percpu_sums sums;
 	size_t nodes;			/* that there are */
-	int nr_slots;			/* indexed by CPU number */
+	enum rseq_percpu_mode mode;	/* what the slots are indexed by */
+	int nr_slots;
 	struct percpu_slot slots[];
 };
 
 /* How to change it; returns as in percpu-op.h. */
 struct percpu_ops {
-	int (*addv)(intptr_t *v, intptr_t count, int cpu);
-	int (*cmpeqv_storev)(intptr_t *v, intptr_t expect, intptr_t newv, int cpu);
+	int (*addv)(enum rseq_percpu_mode mode, intptr_t *v, intptr_t count, int index);
+	int (*cmpeqv_storev)(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+			     intptr_t newv, int index);
 	/* cmpnev_storeoffp_load: sequences need the offset as a constant. */
-	int (*pop)(struct percpu_node **head, struct percpu_node **node, int cpu);
-	int (*cmpeqv_memcpy_storev)(intptr_t *v, intptr_t expect, void *dst, void *src, size_t len,
-				    intptr_t newv, int cpu);
+	int (*pop)(enum rseq_percpu_mode mode, struct percpu_node **head,
+		   struct percpu_node **node, int index);
+	int (*cmpeqv_memcpy_storev)(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+				    void *dst, void *src, size_t len, intptr_t newv, int index);
 };
 
 extern const struct percpu_ops percpu_by_rseq;		/* EAGAIN if it was aborted */
 extern const struct percpu_ops percpu_by_cpu_opv;
 extern const struct percpu_ops percpu_by_either;	/* percpu-op.h */
 
-/* Of the thread and its signal handlers; sequences are counted where they are. */
-struct percpu_used {
-	long ops;			/* percpu_by_either was called */
-	long tries, aborts;		/* of restartable sequences */
-};
-
-extern __thread struct percpu_used percpu_used;
-
 /* A thread's share in the work; signal handlers have one of their own. */
 struct percpu_worker {
 	const struct percpu_ops *ops;
 	struct percpu_data *data;
-	int (*where)(struct percpu_worker *w);	/* the CPU for the next attempt */
+	int (*where)(struct percpu_worker *w);	/* index for the next attempt; NULL: its own */
 	int max_failures;		/* of one operation, one after the other; 0: many */
 	unsigned int seed;
 	struct percpu_sums sums;
 };
 
-/* NULL if there is no memory. Lists of CPUs from @first to @last get nodes. */
-struct percpu_data *percpu_create(int first, int last);
+/* NULL if there is no memory. Lists from @first to @last get nodes. */
+struct percpu_data *percpu_create(enum rseq_percpu_mode mode, int first, int last);
 
 /* Before the first round, where percpu_go_on() is used. */
 void percpu_start(struct percpu_data *data);

@@ -38,6 +38,7 @@ static struct thread threads[NR_THREADS];
 static __thread struct thread *self;
 static pthread_barrier_t all_here;
 static enum percpu_what what;
+static enum rseq_percpu_mode mode;
 static bool unregistered;
 static volatile bool done;
 static bool failed;
@@ -54,11 +55,6 @@ static void __attribute__((format(printf, 2, 3))) check(bool holds, const char *
 	vprintf(why, args);
 	printf("\n");
 	va_end(args);
-}
-
-static int current_cpu(struct percpu_worker *w)
-{
-	return percpu_current_cpu();
 }
 
 /* Interrupts operations, and has one of its own. */
@@ -148,7 +144,10 @@ static void *move(void *arg)
  */
 static void check_use(const char *disable)
 {
-	bool random = !strcmp(disable, "random"), never = !strcmp(disable, "1");
+	/* By percpu_op_fast(). */
+	bool refused = unregistered && mode == RSEQ_PERCPU_MM_CID;
+	bool random = !strcmp(disable, "random") && !refused;
+	bool never = !strcmp(disable, "1") || refused;
 	long ops = 0, aborts = 0, tries = 0, fast_threads = 0;
 
 	for (int i = 0; i < NR_THREADS; i++) {
@@ -188,7 +187,7 @@ static bool run(struct percpu_data *data, const cpu_set_t *allowed)
 	sigaction(SIGUSR1, &sa, NULL);
 	for (int i = 0; i < NR_THREADS; i++) {
 		threads[i].own = (struct percpu_worker) {
-			.ops = &percpu_by_either, .data = data, .where = current_cpu,
+			.ops = &percpu_by_either, .data = data,
 		};
 		threads[i].by_handler = threads[i].own;
 		if (pthread_create(&threads[i].id, NULL, work, &threads[i]))
@@ -202,7 +201,7 @@ static bool run(struct percpu_data *data, const cpu_set_t *allowed)
 	return !pthread_join(mover, NULL);
 }
 
-int percpu_op_run(const char *name, const char *registration)
+int percpu_op_run(const char *index, const char *name, const char *registration)
 {
 	const char *disable = getenv("RSEQ_DISABLE") ?: "0", *wrong;
 	bool libc = !strcmp(registration, "libc");
@@ -213,8 +212,10 @@ int percpu_op_run(const char *name, const char *registration)
 
 	what = !strcmp(name, "list") ? PERCPU_LIST :
 	       !strcmp(name, "ring") ? PERCPU_RING : PERCPU_COUNTER;
+	mode = strcmp(index, "mm_cid") ? RSEQ_PERCPU_CPU_ID : RSEQ_PERCPU_MM_CID;
 	unregistered = !strcmp(registration, "none");
-	printf("# RSEQ_DISABLE=%s, %s, registered by %s\n", disable, name, registration);
+	printf("# RSEQ_DISABLE=%s, %s by %s, registered by %s\n", disable, name, index,
+	       registration);
 	if (!unregistered) {
 		int ret = __rseq_register_current_thread(true, false);
 
@@ -226,7 +227,7 @@ int percpu_op_run(const char *name, const char *registration)
 		return KSFT_FAIL;
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		last = CPU_ISSET(cpu, &allowed) ? cpu : last;
-	data = percpu_create(0, last);
+	data = percpu_create(mode, 0, last);
 	if (!data || !run(data, &allowed))
 		return KSFT_FAIL;
 

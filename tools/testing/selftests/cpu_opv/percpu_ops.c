@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "percpu_data.h"
+#include "percpu_used.h"
 
 #define COUNT(what)		__atomic_fetch_add(&percpu_used.what, 1, __ATOMIC_RELAXED)
 #define RSEQ_INJECT_C(n)	{ COUNT(tries); }
@@ -32,6 +32,7 @@
 #endif
 
 #include "percpu-op.h"
+#include "percpu_data.h"
 
 __thread struct percpu_used percpu_used;
 
@@ -46,84 +47,102 @@ static int aborted(int ret)
 	return ret;
 }
 
-static int rseq_only_addv(intptr_t *v, intptr_t count, int cpu)
+static int rseq_only_addv(enum rseq_percpu_mode mode, intptr_t *v, intptr_t count, int index)
 {
-	return aborted(rseq_addv(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, v, count, cpu));
+	return aborted(rseq_addv(RSEQ_MO_RELAXED, mode, v, count, index));
 }
 
-static int rseq_only_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
+static int rseq_only_cmpeqv_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+				   intptr_t newv, int index)
 {
-	return aborted(rseq_cmpeqv_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, v, expect, newv,
-					  cpu));
+	return aborted(rseq_cmpeqv_storev(RSEQ_MO_RELAXED, mode, v, expect, newv, index));
 }
 
-static int rseq_only_pop(struct percpu_node **head, struct percpu_node **node, int cpu)
+static int rseq_only_pop(enum rseq_percpu_mode mode, struct percpu_node **head,
+			 struct percpu_node **node, int index)
 {
 	intptr_t load = 0;
-	int ret = rseq_cmpnev_storeoffp_load(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID,
-					     POP_ARGS(head, &load), cpu);
+	int ret = rseq_cmpnev_storeoffp_load(RSEQ_MO_RELAXED, mode, POP_ARGS(head, &load), index);
 
 	*node = (struct percpu_node *)load;
 	return aborted(ret);
 }
 
-static int rseq_only_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src,
-					  size_t len, intptr_t newv, int cpu)
+static int rseq_only_cmpeqv_memcpy_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+					  void *dst, void *src, size_t len, intptr_t newv,
+					  int index)
 {
-	return aborted(rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELAXED, RSEQ_PERCPU_CPU_ID, v, expect,
-						    dst, src, len, newv, cpu));
+	return aborted(rseq_cmpeqv_trymemcpy_storev(RSEQ_MO_RELAXED, mode, v, expect, dst, src,
+						    len, newv, index));
 }
 
 const struct percpu_ops percpu_by_rseq = {
 	rseq_only_addv, rseq_only_cmpeqv_storev, rseq_only_pop, rseq_only_cmpeqv_memcpy_storev,
 };
 
-static int cpu_opv_addv(intptr_t *v, intptr_t count, int cpu)
+static int cpu_opv_addv(enum rseq_percpu_mode mode, intptr_t *v, intptr_t count, int index)
 {
-	return cpu_op_addv(v, count, cpu);
+	return cpu_op_addv_flags(v, count, index, percpu_op_flags(mode));
 }
 
-static int cpu_opv_pop(struct percpu_node **head, struct percpu_node **node, int cpu)
+static int cpu_opv_cmpeqv_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+				 intptr_t newv, int index)
+{
+	return cpu_op_cmpeqv_storev_flags(v, expect, newv, index, percpu_op_flags(mode));
+}
+
+static int cpu_opv_pop(enum rseq_percpu_mode mode, struct percpu_node **head,
+		       struct percpu_node **node, int index)
 {
 	intptr_t load = 0;
-	int ret = cpu_op_cmpnev_storeoffp_load(POP_ARGS(head, &load), cpu);
+	int ret = cpu_op_cmpnev_storeoffp_load_flags(POP_ARGS(head, &load), index,
+						     percpu_op_flags(mode));
 
 	*node = (struct percpu_node *)load;
 	return ret;
 }
 
+static int cpu_opv_cmpeqv_memcpy_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+					void *dst, void *src, size_t len, intptr_t newv, int index)
+{
+	return cpu_op_cmpeqv_memcpy_storev_flags(v, expect, dst, src, len, newv, index,
+						 percpu_op_flags(mode));
+}
+
 const struct percpu_ops percpu_by_cpu_opv = {
-	cpu_opv_addv, cpu_op_cmpeqv_storev, cpu_opv_pop, cpu_op_cmpeqv_memcpy_storev,
+	cpu_opv_addv, cpu_opv_cmpeqv_storev, cpu_opv_pop, cpu_opv_cmpeqv_memcpy_storev,
 };
 
-static int either_addv(intptr_t *v, intptr_t count, int cpu)
+static int either_addv(enum rseq_percpu_mode mode, intptr_t *v, intptr_t count, int index)
 {
 	COUNT(ops);
-	return percpu_addv(v, count, cpu);
+	return percpu_addv(mode, v, count, index);
 }
 
-static int either_cmpeqv_storev(intptr_t *v, intptr_t expect, intptr_t newv, int cpu)
+static int either_cmpeqv_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+				intptr_t newv, int index)
 {
 	COUNT(ops);
-	return percpu_cmpeqv_storev(v, expect, newv, cpu);
+	return percpu_cmpeqv_storev(mode, v, expect, newv, index);
 }
 
-static int either_pop(struct percpu_node **head, struct percpu_node **node, int cpu)
+static int either_pop(enum rseq_percpu_mode mode, struct percpu_node **head,
+		      struct percpu_node **node, int index)
 {
 	intptr_t load = 0;
 	int ret;
 
 	COUNT(ops);
-	ret = percpu_cmpnev_storeoffp_load(POP_ARGS(head, &load), cpu);
+	ret = percpu_cmpnev_storeoffp_load(mode, POP_ARGS(head, &load), index);
 	*node = (struct percpu_node *)load;
 	return ret;
 }
 
-static int either_cmpeqv_memcpy_storev(intptr_t *v, intptr_t expect, void *dst, void *src,
-				       size_t len, intptr_t newv, int cpu)
+static int either_cmpeqv_memcpy_storev(enum rseq_percpu_mode mode, intptr_t *v, intptr_t expect,
+				       void *dst, void *src, size_t len, intptr_t newv, int index)
 {
 	COUNT(ops);
-	return percpu_cmpeqv_memcpy_storev(v, expect, dst, src, len, newv, cpu);
+	return percpu_cmpeqv_memcpy_storev(mode, v, expect, dst, src, len, newv, index);
 }
 
 const struct percpu_ops percpu_by_either = {
