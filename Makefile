@@ -9,6 +9,7 @@ help:
 	@echo 'make boot       set up, build the kernel with rseq in Rust, boot it, run the demonstration'
 	@echo 'make test       set up, build the kernels (rseq in Rust and in C), run all tests'
 	@echo 'make test-full  as test, with the long tests, more as 32-bit programs, and our objects in other configurations'
+	@echo 'make test-debug the tests on kernels that look for mistakes (DEBUG="kasan kcsan rt")'
 	@echo 'make bench      measure Rust against C; results in build/bench/'
 	@echo 'make check      formatting, lints, warnings, kernel style'
 	@echo 'make kernel     build only (IMPL="rust c rust-bench c-bench"; default: rust)'
@@ -44,6 +45,13 @@ test-full: tree
 	@scripts/build-variants
 	@scripts/test --full
 
+DEBUG ?= $(basename $(notdir $(wildcard config/debug/*.config)))
+test-debug: tree
+	@set -e; for debug in $(DEBUG); do \
+		scripts/kernel rust-$$debug; \
+		scripts/test --on rust-$$debug; \
+	done
+
 bench: tree
 	@scripts/kernel rust-bench c-bench rust-bench-stats
 	@scripts/bench
@@ -57,4 +65,4 @@ series: tree
 clean:
 	@rm -rf build
 
-.PHONY: help setup tree kernel boot test test-full bench check series clean
+.PHONY: help setup tree kernel boot test test-full test-debug bench check series clean
