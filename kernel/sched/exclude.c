@@ -431,27 +431,38 @@ enum cid_owner {
 	CID_CHANGES	= -2,
 };
 
-/* By per task ownership. The list is not longer then than there are possible CPUs. */
+/*
+ * By per task ownership, or because it runs, and drops the ID when it is scheduled
+ * out. Tasks that have not run since the ownership was per CPU still have the ID
+ * of a CPU, marked as that, which is none of theirs. The list is not longer now
+ * than there are possible CPUs.
+ */
 static struct task_struct *find_task(int cid)
 {
 	struct task_struct *t;
 
 	hlist_for_each_entry(t, &current->mm->mm_cid.user_list, mm_cid.node) {
-		if (data_race(task_mm_cid(t)) == cid)
+		if (cid_from_transit_cid(data_race(t->mm_cid.cid)) == cid)
 			return t;
 	}
 	return NULL;
 }
 
-/* By per CPU ownership, or because of a thread that drops it when it is scheduled out. */
+/*
+ * By per CPU ownership, or because of a task that runs, and drops the ID when it is
+ * scheduled out. That can leave the number of the ID with the CPU.
+ */
 static int find_cpu(int cid)
 {
+	struct mm_struct *mm = current->mm;
+	unsigned int owned;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		unsigned int owned = data_race(per_cpu_ptr(current->mm->mm_cid.pcpu, cpu)->cid);
-
-		if (owned == cid_to_cpu_cid(cid) || owned == cid_to_transit_cid(cid))
+		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
+		if (owned == cid_to_cpu_cid(cid) ||
+		    (owned == cid_to_transit_cid(cid) &&
+		     has_cid(rcu_dereference_all(cpu_rq(cpu)->curr), mm, cid)))
 			return cpu;
 	}
 	return -1;
