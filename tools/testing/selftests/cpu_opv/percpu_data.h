@@ -35,8 +35,8 @@ struct percpu_record {
 };
 
 struct percpu_slot {
-	intptr_t count;			/* is read, compared and stored back */
-	intptr_t added;			/* is added to */
+	intptr_t count;			/* is read, compared and stored back, or added to */
+	intptr_t added;			/* is added to only */
 	struct percpu_node *head;
 	intptr_t put, taken;		/* records, since the start */
 	struct percpu_record ring[PERCPU_RECORDS];
@@ -81,6 +81,9 @@ struct percpu_ops {
 extern const struct percpu_ops percpu_by_rseq;		/* EAGAIN if it was aborted */
 extern const struct percpu_ops percpu_by_cpu_opv;
 extern const struct percpu_ops percpu_by_either;	/* percpu-op.h */
+
+/* How many loops a sequence makes where it matters, if it can. */
+extern int percpu_delay;
 
 /* A thread's share in the work; signal handlers have one of their own. */
 struct percpu_worker {

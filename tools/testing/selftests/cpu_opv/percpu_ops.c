@@ -15,9 +15,17 @@
  * Makes sequences long where it matters, between a comparison and what depends on it, so that
  * something happens there.
  */
+int percpu_delay = 1000;
+
+#ifdef __x86_64__
+#define DELAY_LOOPS		"percpu_delay(%%rip)"
+#else
+#define DELAY_LOOPS		"percpu_delay"
+#endif
+
 #if defined(__x86_64__) || defined(__i386__)
 #define DELAY			\
-	"movl $1000, %%eax\n\t"	\
+	"movl " DELAY_LOOPS ", %%eax\n\t" \
 	"444:\n\t"		\
 	"decl %%eax\n\t"	\
 	"jnz 444b\n\t"
