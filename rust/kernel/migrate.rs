@@ -14,7 +14,7 @@ use crate::{
 /// Moves the current task to `cpu`, where it waits for its turn like any other one. May sleep.
 ///
 /// Its affinity mask, which has to allow that, stays as it is, and others can move the task again at
-/// any time: look where it is.
+/// any time: look where it is. Nothing is to be undone, so no caller can get that wrong.
 ///
 /// # Errors
 ///

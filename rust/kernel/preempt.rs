@@ -12,7 +12,9 @@ use crate::{
 /// A guard that keeps the current task on its CPU, running until it is dropped.
 ///
 /// Interrupts may still come in. Code under the guard must not sleep. Guards nest. Dropping the last
-/// one reschedules if that became necessary in the meantime.
+/// one reschedules if that became necessary in the meantime. They cannot be sent to another task. If
+/// one is forgotten, preemption stays disabled: as harmful as a spinlock whose guard is forgotten, and
+/// as safe.
 ///
 /// # Invariants
 ///

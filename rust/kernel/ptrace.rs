@@ -15,7 +15,8 @@ use core::{
 /// The registers that a task had in user mode, on its kernel stack.
 ///
 /// They are in force again when the task returns to user mode. May be used inside a
-/// [`UserRegion`](crate::uaccess::access::UserRegion).
+/// [`UserRegion`](crate::uaccess::access::UserRegion). A reference cannot be sent to another task;
+/// what safe code can do with it is to read.
 ///
 /// C: `struct pt_regs`
 // The layout of `struct pt_regs`: registers of one word each.
@@ -24,6 +25,10 @@ pub struct PtRegs([Cell<usize>; size_of::<bindings::pt_regs>() / size_of::<usize
 
 #[cfg(target_arch = "x86_64")]
 const IP: usize = offset_of!(bindings::pt_regs, ip) / size_of::<usize>();
+
+// The layout of C, of what is used of it.
+#[cfg(target_arch = "x86_64")]
+const _: () = assert!(offset_of!(bindings::pt_regs, ip) == bindings::PT_REGS_IP);
 
 impl PtRegs {
     /// Creates a reference from the pointer that C passes around.

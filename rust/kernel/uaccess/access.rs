@@ -81,9 +81,14 @@ impl From<Fault> for Error {
 /// Dropping it closes the region. See the [module documentation](self) for what may be done while it
 /// exists. Regions do not nest.
 ///
+/// Whoever opens a region answers for what is executed in it; all that can be done with one is safe
+/// after that: a [`UserWindow`] cannot outlive its region, and reaches user memory or faults,
+/// whatever address it is aimed at.
+///
 /// # Invariants
 ///
 /// The access to user memory is open on the current CPU while the value exists.
+#[must_use = "the access to user memory is closed again when the region is dropped"]
 pub struct UserRegion(NotThreadSafe);
 
 impl UserRegion {
@@ -120,10 +125,14 @@ impl UserRegion {
 
     /// Aims at user memory at an address that has been checked before.
     ///
+    /// Not for an address that user space has just chosen, even after [`UserPtr::access_ok()`]: a
+    /// processor that predicts the outcome of that check wrongly accesses memory of the kernel.
+    ///
     /// # Safety
     ///
     /// `ptr` must have passed [`UserPtr::access_ok()`] for the address space that is current now, with
-    /// a length that covers every access through the window.
+    /// a length that covers every access through the window. For processors that speculate, it must
+    /// also be what [`UserWindow::ptr()`] returned then.
     #[inline(always)]
     pub unsafe fn window_unchecked(&self, ptr: UserPtr) -> UserWindow<'_> {
         UserWindow {
@@ -158,6 +167,13 @@ pub struct UserWindow<'r> {
 }
 
 impl UserWindow<'_> {
+    /// Returns the address that the window is aimed at: a user address, or one that faults, also where
+    /// the processor speculates.
+    #[inline(always)]
+    pub fn ptr(&self) -> UserPtr {
+        UserPtr::from_ptr(self.ptr.cast())
+    }
+
     /// Reads the value at `OFF`.
     ///
     /// # Errors

@@ -30,6 +30,14 @@ include!(concat!(
 #[path = "x86_64/mc.rs"]
 pub(crate) mod mc;
 
+// The layout of C, of what is used of it.
+const _: () = {
+    use bindings::task_struct;
+
+    assert!(offset_of!(task_struct, thread_info.flags) == bindings::TASK_STRUCT_THREAD_INFO_FLAGS);
+    assert!(offset_of!(task_struct, personality) == bindings::TASK_STRUCT_PERSONALITY);
+};
+
 /// Opens the access to user memory.
 #[inline(always)]
 pub(super) fn begin() {
