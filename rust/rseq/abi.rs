@@ -34,6 +34,10 @@ pub(crate) mod area {
     /// The alignment of larger areas, `AT_RSEQ_ALIGN`.
     pub(crate) const ALIGN: usize = FEATURE_SIZE.next_power_of_two();
 
+    // The ABI, which does not change.
+    const _: () = assert!(CPU_ID_START == 0 && CPU_ID == 4 && RSEQ_CS == 8 && FLAGS == 16);
+    const _: () = assert!(NODE_ID == 20 && MM_CID == 24 && SLICE_CTRL == 28);
+
     // Written as one word.
     const _: () = assert!(SLICE_CTRL == MM_CID + 4 && MM_CID % 8 == 0);
     const _: () = assert!(cfg!(target_endian = "little"));
@@ -56,7 +60,10 @@ pub(crate) mod descriptor {
     /// `u64`: where to continue when the section has been interrupted.
     pub(crate) const ABORT_IP: usize = offset_of!(uapi::rseq_cs, abort_ip);
 
+    // The ABI, which does not change.
     const _: () = assert!(HEAD == 0 && offset_of!(uapi::rseq_cs, flags) == 4);
+    const _: () = assert!(START_IP == 8 && size_of::<uapi::rseq_cs>() == 32);
+
     // Read as one array.
     const _: () = assert!(POST_COMMIT_OFFSET == START_IP + 8 && ABORT_IP == START_IP + 16);
 }

@@ -8,38 +8,21 @@ use crate::{
         Ids,
         CPU_ID_UNINITIALIZED, //
     },
-    task::TaskRseq, //
+    slice,
+    task::{
+        Current,
+        Failed,
+        RseqData, //
+    },
 };
 use kernel::uaccess::{
     access::{
         Fault,
-        UserRead,
         UserRegion,
         UserWindow, //
     },
     UserPtr, //
 };
-
-/// Opens an access region.
-///
-/// Whoever calls this drops the region in the same function, opens no second one, and calls nothing
-/// but accesses inside; see [`kernel::uaccess::access`].
-#[inline(always)]
-pub(crate) fn open() -> UserRegion {
-    // SAFETY: All callers are in this crate and do as it says above. objtool verifies that there is no
-    // call, and that the region is closed.
-    unsafe { UserRegion::open() }
-}
-
-/// Reads a word of user memory anywhere.
-#[inline(always)]
-pub(crate) fn read_user<T: UserRead, const OFF: usize>(address: u64) -> Result<T, Fault> {
-    let region = open();
-
-    region
-        .window(UserPtr::from_addr(address as usize))?
-        .read::<T, OFF>()
-}
 
 /// The area of the current task.
 pub(crate) struct Area<'r>(UserWindow<'r>);
@@ -49,29 +32,57 @@ impl<'r> Area<'r> {
     ///
     /// It faults if there is none.
     #[inline(always)]
-    pub(crate) fn registered(region: &'r UserRegion, rseq: &TaskRseq) -> Self {
-        // SAFETY: Registration checked the address with `access_ok()`, for the whole length; what
-        // that accepts is the same for all address spaces. Without a registration the address is 0,
-        // in user space.
-        Self(unsafe { region.window_unchecked(rseq.usrptr()) })
+    pub(crate) fn registered(region: &'r UserRegion, data: &RseqData) -> Self {
+        // SAFETY: Registration masked the address, and checked it with `access_ok()` for the whole
+        // length; what that accepts is the same for all address spaces. Without a registration the
+        // address is 0, in user space.
+        Self(unsafe { region.window_unchecked(data.usrptr()) })
     }
 
-    /// Aims at an area of `len` bytes that is about to be registered.
+    /// Aims at an area that is about to be registered, or at memory that faults if `usrptr` is not
+    /// in user space.
+    #[inline(always)]
+    pub(crate) fn unregistered(region: &'r UserRegion, usrptr: UserPtr) -> Result<Self, Fault> {
+        Ok(Self(region.window(usrptr)?))
+    }
+
+    /// Where it is.
+    #[inline(always)]
+    pub(crate) fn usrptr(&self) -> UserPtr {
+        self.0.ptr()
+    }
+
+    /// Brings the fields up to date that user space only reads, and takes a slice extension back.
+    ///
+    /// The IDs are written if they have changed, then `ids` has them.
     ///
     /// # Errors
     ///
-    /// [`Fault`] if it is not in user space. [`registered()`](Self::registered) relies on that.
+    /// Fatal if an area of version 2 does not hold the IDs that the kernel wrote last.
     #[inline(always)]
-    pub(crate) fn unregistered(
-        region: &'r UserRegion,
-        usrptr: UserPtr,
-        len: u32,
-    ) -> Result<Self, Fault> {
-        if !usrptr.access_ok(len as usize) {
-            return Err(Fault);
+    pub(crate) fn update(&self, task: Current<'_>, ids: Option<Ids>) -> Result<(), Failed> {
+        if task.data().is_v2() {
+            self.update_v2(task, ids)
+        } else {
+            Ok(ids.map_or(Ok(()), |ids| self.write_ids(ids))?)
         }
-        // SAFETY: Checked just now.
-        Ok(Self(unsafe { region.window_unchecked(usrptr) }))
+    }
+
+    #[inline(always)]
+    fn update_v2(&self, task: Current<'_>, ids: Option<Ids>) -> Result<(), Failed> {
+        if let Some(ids) = ids {
+            if !self.has_ids(task.data().ids())? {
+                return Err(task.die());
+            }
+            if slice::available() {
+                self.write_ids_and_slice_ctrl(ids)?;
+            } else {
+                self.write_ids(ids)?;
+            }
+        } else if slice::available() {
+            self.clear_slice_ctrl()?;
+        }
+        Ok(())
     }
 
     /// Returns whether the area holds `ids`, as it must if user space has not modified it.
@@ -85,7 +96,7 @@ impl<'r> Area<'r> {
 
     /// Writes `ids`, and nothing behind them.
     #[inline(always)]
-    pub(crate) fn write_ids(&self, ids: Ids) -> Result<(), Fault> {
+    fn write_ids(&self, ids: Ids) -> Result<(), Fault> {
         self.write_cpu_and_node(ids)?;
         self.0.write::<u32, { area::MM_CID }>(ids.mm_cid)
     }
@@ -94,7 +105,7 @@ impl<'r> Area<'r> {
     ///
     /// For areas of version 2 only.
     #[inline(always)]
-    pub(crate) fn write_ids_and_slice_ctrl(&self, ids: Ids) -> Result<(), Fault> {
+    fn write_ids_and_slice_ctrl(&self, ids: Ids) -> Result<(), Fault> {
         self.write_cpu_and_node(ids)?;
         self.0
             .write::<u64, { area::MM_CID }>(ids.mm_cid_and_slice_ctrl())
@@ -107,15 +118,13 @@ impl<'r> Area<'r> {
         self.0.write::<u32, { area::NODE_ID }>(ids.node_id)
     }
 
-    /// Returns whether no critical section is announced.
+    /// Reads the address of the announced descriptor; 0 if no critical section is announced.
     #[inline(always)]
-    pub(crate) fn is_cs_null(&self) -> Result<bool, Fault> {
-        self.0.is_zero::<u64, { area::RSEQ_CS }>()
-    }
-
-    /// Reads the address of the announced descriptor.
-    #[inline(always)]
-    pub(crate) fn cs(&self) -> Result<u64, Fault> {
+    pub(crate) fn csaddr(&self) -> Result<u64, Fault> {
+        // Mostly so, and cheaper than to read the word.
+        if self.0.is_zero::<u64, { area::RSEQ_CS }>()? {
+            return Ok(0);
+        }
         self.0.read::<u64, { area::RSEQ_CS }>()
     }
 

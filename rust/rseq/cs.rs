@@ -21,6 +21,38 @@ pub(crate) struct Descriptor {
     pub(crate) abort_ip: u64,
 }
 
+/// Where an aborted section continues.
+///
+/// # Invariants
+///
+/// The address, and that of the signature before it, are below the `task_size` that the value was
+/// made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AbortIp(u64);
+
+impl AbortIp {
+    #[inline(always)]
+    fn new(abort_ip: u64, task_size: u64) -> Option<Self> {
+        // One comparison: what is less than `SIG_SIZE` wraps around.
+        let signature = abort_ip.wrapping_sub(SIG_SIZE);
+
+        // INVARIANT: Here they are.
+        (signature < task_size.wrapping_sub(SIG_SIZE)).then_some(Self(abort_ip))
+    }
+
+    /// The address.
+    #[inline(always)]
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The address of the signature.
+    #[inline(always)]
+    pub(crate) fn signature(self) -> u64 {
+        self.0.wrapping_sub(SIG_SIZE)
+    }
+}
+
 /// What to do with an interrupted task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -28,7 +60,7 @@ pub(crate) enum Verdict {
     Clear,
     /// The task is inside of the section: continue at its abort address, if the signature of the
     /// task precedes it.
-    Abort,
+    Abort(AbortIp),
     /// The task must not return to user mode.
     Invalid,
 }
@@ -42,11 +74,11 @@ impl Descriptor {
     #[inline(always)]
     pub(crate) fn verdict(&self, ip: u64, task_size: u64) -> Verdict {
         if ip.wrapping_sub(self.start_ip) >= self.post_commit_offset {
-            Verdict::Clear
-        } else if self.abort_ip >= task_size || self.abort_ip < SIG_SIZE {
-            Verdict::Invalid
-        } else {
-            Verdict::Abort
+            return Verdict::Clear;
+        }
+        match AbortIp::new(self.abort_ip, task_size) {
+            Some(abort_ip) => Verdict::Abort(abort_ip),
+            None => Verdict::Invalid,
         }
     }
 }
@@ -106,10 +138,10 @@ pub(crate) fn debug_verdict(
     descriptor.abort_ip = read(Field::AbortIp)?;
     let inside =
         descriptor.abort_ip.wrapping_sub(descriptor.start_ip) < descriptor.post_commit_offset;
-    let verdict = descriptor.verdict(ip, task_size);
-    if verdict != Verdict::Abort || inside || read(Field::Head)? != 0 {
-        return Ok((Verdict::Invalid, descriptor));
+    match descriptor.verdict(ip, task_size) {
+        Verdict::Abort(_) if inside || read(Field::Head)? != 0 => {
+            Ok((Verdict::Invalid, descriptor))
+        }
+        verdict => Ok((verdict, descriptor)),
     }
-
-    Ok((Verdict::Abort, descriptor))
 }

@@ -6,10 +6,9 @@
 //! * `slice_ext_nsec`: the length of a slice extension in ns, from 5000 to 50000.
 //! * `stats`: the counters.
 
-use crate::{
-    debug,
-    slice, //
-};
+use crate::debug;
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+use crate::slice_grant;
 use kernel::{
     debugfs::{
         Dir,
@@ -18,34 +17,32 @@ use kernel::{
     fmt,
     prelude::*,
     str::kstrtobool_bytes,
+    sync::SetOnce,
     uaccess::UserSliceReader, //
 };
 
-/// Creates the files and the timers.
-#[export]
-pub(crate) extern "C" fn rust_rseq_init() -> c_int {
-    slice::init();
+/// The files, which are never removed. Their memory is reachable from here, which is what kmemleak
+/// looks for.
+static FILES: SetOnce<KVec<Pin<KBox<File<()>>>>> = SetOnce::new();
 
-    match create_files() {
-        Ok(()) => 0,
-        Err(e) => e.to_errno(),
-    }
-}
-
-fn create_files() -> Result {
+/// Creates the files.
+pub(crate) fn create_files() -> Result {
     let dir = Dir::new(c"rseq").world_readable();
+    let mut files = KVec::new();
 
-    keep(dir.read_write_callback_file(c"debug", (), &show_debug, &write_debug))?;
+    let file = dir.read_write_callback_file(c"debug", (), &show_debug, &write_debug);
+    files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
     #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
-    keep(dir.read_write_callback_file(c"slice_ext_nsec", (), &show_slice, &write_slice))?;
+    {
+        let file = dir.read_write_callback_file(c"slice_ext_nsec", (), &show_slice, &write_slice);
+        files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
+    }
     #[cfg(CONFIG_RSEQ_STATS)]
-    keep(dir.read_callback_file(c"stats", (), &show_stats))?;
-    Ok(())
-}
-
-/// Creates a file that is never removed.
-fn keep(file: impl PinInit<File<()>>) -> Result {
-    core::mem::forget(KBox::pin_init(file, GFP_KERNEL)?);
+    {
+        let file = dir.read_callback_file(c"stats", (), &show_stats);
+        files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
+    }
+    FILES.populate(files);
     Ok(())
 }
 
@@ -73,7 +70,7 @@ fn write_debug(_: &(), reader: &mut UserSliceReader) -> Result {
 fn show_slice(_: &(), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use kernel::sync::atomic::Relaxed;
 
-    writeln!(f, "{}", slice::NSECS.load(Relaxed))
+    writeln!(f, "{}", slice_grant::NSECS.load(Relaxed))
 }
 
 #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
@@ -90,11 +87,11 @@ fn write_slice(_: &(), reader: &mut UserSliceReader) -> Result {
     if unsafe { bindings::kstrtouint(line.as_ptr().cast(), 10, &mut nsecs) } != 0 {
         return Err(EINVAL);
     }
-    if !(slice::NSECS_MIN..=slice::NSECS_MAX).contains(&nsecs) {
+    if !(slice_grant::NSECS_MIN..=slice_grant::NSECS_MAX).contains(&nsecs) {
         return Err(ERANGE);
     }
 
-    slice::NSECS.store(nsecs, Relaxed);
+    slice_grant::NSECS.store(nsecs, Relaxed);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 #ifdef CONFIG_RSEQ_RUST
 #include <linux/hrtimer.h>
+#include <linux/init.h>
 #include <linux/percpu-defs.h>
 #include <linux/rseq_entry.h>
 #include <linux/sched.h>
@@ -21,6 +22,13 @@
  */
 enum {
 	RSEQ_TASK_OFFSET	= offsetof(struct task_struct, rseq),
+	RSEQ_TASK_FLAGS		= offsetof(struct task_struct, flags),
+#ifdef CONFIG_SMP
+	RSEQ_TASK_CPU		= offsetof(struct task_struct, thread_info.cpu),
+#endif
+#ifdef CONFIG_SCHED_MM_CID
+	RSEQ_TASK_MM_CID	= offsetof(struct task_struct, mm_cid.cid),
+#endif
 	RSEQ_TASK_END		= sizeof(struct task_struct),
 	RSEQ_EVENT_SCHED_SWITCH	= offsetof(struct rseq_event, sched_switch),
 	RSEQ_EVENT_IDS_CHANGED	= offsetof(struct rseq_event, ids_changed),
@@ -61,7 +69,8 @@ DECLARE_PER_CPU(struct rseq_slice_timer, rseq_slice_timer);
 /* Defined in Rust */
 long rust_rseq(void __user *rseq, u32 rseq_len, int flags, u32 sig);
 long rust_rseq_slice_yield(void);
-int rust_rseq_init(void);
+bool rust_rseq_exit_user_update_watched(struct pt_regs *regs, struct task_struct *t);
+int __init rust_rseq_init(void);
 #endif /* CONFIG_RSEQ_RUST */
 
 #endif /* _RSEQ_GLUE_H */

@@ -13,10 +13,12 @@
 //! inline in C: it sets bits in `task_struct::rseq` ([`task`]). This crate does what these bits
 //! ask for, before the task returns to user mode:
 //!
-//! * [`exit`] has the fast path of every return to user mode after a context switch.
-//! * [`resume`] has the slow path where that fails, signal delivery, and the check of system calls.
+//! * The crate in [`exit.rs`](srctree/kernel/restartable/rust/rseq/exit.rs) has the fast path of
+//!   every return to user mode after a context switch.
+//! * [`slowpath`] has the slow path where that fails, signal delivery, and the check of system calls;
+//!   [`update`] what both paths do in debug mode and under tracing.
 //! * [`syscall`] has registration.
-//! * [`slice`] has time slice extensions.
+//! * [`slice`], [`slice_grant`], [`slice_timer`] and [`slice_syscall`] have time slice extensions.
 //!
 //! [`cs`] and [`registration`] decide; they are pure. [`area`] and [`section`] act on user memory.
 //!
@@ -29,18 +31,36 @@ mod area;
 mod cs;
 mod debug;
 mod debugfs;
-mod exit;
 mod registration;
-mod resume;
 mod section;
+#[cfg_attr(not(CONFIG_RSEQ_SLICE_EXTENSION), path = "slice_off.rs")]
+mod slice;
 #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
-mod slice;
-#[cfg(not(CONFIG_RSEQ_SLICE_EXTENSION))]
-#[path = "slice_off.rs"]
-mod slice;
+mod slice_grant;
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+mod slice_syscall;
+#[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+mod slice_timer;
+mod slowpath;
 mod stats;
 mod syscall;
 mod task;
 #[cfg(CONFIG_RSEQ_RUST_KUNIT_TEST)]
 mod tests;
 mod trace;
+mod update;
+
+use kernel::prelude::*;
+
+/// Sets the timers of slice extensions up, and creates the files in debugfs.
+#[export]
+#[link_section = ".init.text"]
+pub(crate) extern "C" fn rust_rseq_init() -> c_int {
+    #[cfg(CONFIG_RSEQ_SLICE_EXTENSION)]
+    slice_timer::init();
+
+    match debugfs::create_files() {
+        Ok(()) => 0,
+        Err(e) => e.to_errno(),
+    }
+}

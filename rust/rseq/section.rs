@@ -3,17 +3,11 @@
 //! Ending a critical section: reading the descriptor, acting on the verdict.
 
 use crate::{
-    abi::{
-        descriptor,
-        SIG_SIZE, //
-    },
-    area::{
-        self,
-        read_user,
-        Area, //
-    },
+    abi::descriptor,
+    area::Area,
     cs::{
         debug_verdict,
+        AbortIp,
         Descriptor,
         Field,
         Verdict, //
@@ -22,7 +16,10 @@ use crate::{
         Stat,
         Stats, //
     },
-    task::RseqTask, //
+    task::{
+        Current,
+        Failed, //
+    },
 };
 use kernel::{
     ptrace::PtRegs,
@@ -30,34 +27,12 @@ use kernel::{
         access::{
             task_size,
             Fault,
+            UserRead,
             UserRegion, //
         },
         UserPtr, //
     },
 };
-
-/// The area could not be brought up to date.
-///
-/// Either a page fault was not resolved, or user memory does not hold what it must; then the event
-/// of the task says that it is fatal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Failed;
-
-impl Failed {
-    /// User memory does not hold what it must.
-    #[inline(always)]
-    pub(crate) fn fatal(task: RseqTask<'_>) -> Self {
-        task.rseq().event.set_fatal();
-        Failed
-    }
-}
-
-impl From<Fault> for Failed {
-    #[inline(always)]
-    fn from(_: Fault) -> Self {
-        Failed
-    }
-}
 
 /// An abort that took place, for the trace event.
 pub(crate) struct Abort {
@@ -67,7 +42,7 @@ pub(crate) struct Abort {
     pub(crate) section: Descriptor,
 }
 
-/// Ends the critical section that the area announces, if any.
+/// Ends the critical section whose descriptor is at `csaddr`.
 ///
 /// If the task is inside of the section, it continues at the abort address. The area does not announce
 /// the section any more.
@@ -77,29 +52,23 @@ pub(crate) struct Abort {
 /// Fatal if the descriptor is not in user space, or if the task is inside of the section
 /// and the abort address is not in user space or not preceded by the signature.
 #[inline(always)]
-pub(crate) fn end(
+pub(crate) fn update_user_cs(
     region: &UserRegion,
     area: &Area<'_>,
-    task: RseqTask<'_>,
+    task: Current<'_>,
     regs: &PtRegs,
+    csaddr: u64,
     stats: &Stats,
 ) -> Result<Option<Abort>, Failed> {
-    if area.is_cs_null()? {
-        return Ok(None);
-    }
-    let address = area.cs()?;
-    if address == 0 {
-        return Ok(None);
-    }
     stats.note(Stat::Cs);
 
     let task_size = task_size(task.task());
-    if address >= task_size {
-        return Err(Failed::fatal(task));
+    if csaddr >= task_size {
+        return Err(task.die());
     }
 
     let [start_ip, post_commit_offset, abort_ip] = region
-        .window(UserPtr::from_addr(address as usize))?
+        .window(UserPtr::from_addr(csaddr as usize))?
         .read::<[u64; 3], { descriptor::START_IP }>()?;
     let section = Descriptor {
         start_ip,
@@ -114,107 +83,89 @@ pub(crate) fn end(
             stats.note(Stat::Clear);
             Ok(None)
         }
-        Verdict::Abort => {
-            abort(region, area, task, regs, section.abort_ip)?;
+        Verdict::Abort(abort_ip) => {
+            abort(region, area, task, regs, abort_ip)?;
             stats.note(Stat::Fixup);
             Ok(Some(Abort { ip, section }))
         }
-        Verdict::Invalid => Err(Failed::fatal(task)),
+        Verdict::Invalid => Err(task.die()),
     }
 }
 
-/// Lets the task continue at `abort_ip`, for which the verdict was [`Verdict::Abort`], if the
-/// signature precedes it.
+/// Lets the task continue at `abort_ip`, if the signature precedes it.
 ///
 /// The signature keeps an attacker who can write the area from sending the task anywhere.
 #[inline(always)]
 fn abort(
     region: &UserRegion,
     area: &Area<'_>,
-    task: RseqTask<'_>,
+    task: Current<'_>,
     regs: &PtRegs,
-    abort_ip: u64,
+    abort_ip: AbortIp,
 ) -> Result<(), Failed> {
-    let signature = region.window(UserPtr::from_addr(abort_ip.wrapping_sub(SIG_SIZE) as usize))?;
-    if !signature.equals::<u32, 0>(task.rseq().sig())? {
-        return Err(Failed::fatal(task));
+    let signature = region.window(UserPtr::from_addr(abort_ip.signature() as usize))?;
+    if !signature.equals::<u32, 0>(task.data().sig())? {
+        return Err(task.die());
     }
 
     area.clear_cs()?;
-    // SAFETY: By the verdict the address is in user space.
-    unsafe { regs.set_instruction_pointer(abort_ip as usize) };
+    // SAFETY: By the type invariant of `AbortIp` this is an address in user space.
+    unsafe { regs.set_instruction_pointer(abort_ip.get() as usize) };
     Ok(())
 }
 
-/// As [`end`], by the rules of debug mode, outside of any region.
+/// As [`update_user_cs`], by the rules of debug mode, with access regions of its own.
 ///
 /// # Errors
 ///
 /// Fatal also if the descriptor breaks a rule, or if the task is inside of the section
 /// and did not enter the kernel by an interrupt.
-/// A NULL address announces no section, if `may_be_null`.
-#[cold]
-pub(crate) fn debug_end(
-    task: RseqTask<'_>,
+pub(crate) fn debug_update_user_cs(
+    task: Current<'_>,
     regs: &PtRegs,
-    stats: &Stats,
-    may_be_null: bool,
-) -> Result<Option<Abort>, Failed> {
-    let address = announced(task)?;
-    if address == 0 && may_be_null {
-        return Ok(None);
-    }
-    stats.note(Stat::Cs);
-    debug_end_at(address, task, regs, stats)
-}
-
-/// As [`debug_end`], for the descriptor at `address`.
-pub(crate) fn debug_end_at(
-    address: u64,
-    task: RseqTask<'_>,
-    regs: &PtRegs,
+    csaddr: u64,
     stats: &Stats,
 ) -> Result<Option<Abort>, Failed> {
     let task_size = task_size(task.task());
-    if address >= task_size {
-        return Err(Failed::fatal(task));
+    if csaddr >= task_size {
+        return Err(task.die());
     }
 
     let ip = regs.instruction_pointer() as u64;
     let read = |field| match field {
-        Field::Head => read_user::<u64, { descriptor::HEAD }>(address),
-        Field::StartIp => read_user::<u64, { descriptor::START_IP }>(address),
-        Field::PostCommitOffset => read_user::<u64, { descriptor::POST_COMMIT_OFFSET }>(address),
-        Field::AbortIp => read_user::<u64, { descriptor::ABORT_IP }>(address),
+        Field::Head => read_user::<u64, { descriptor::HEAD }>(csaddr),
+        Field::StartIp => read_user::<u64, { descriptor::START_IP }>(csaddr),
+        Field::PostCommitOffset => read_user::<u64, { descriptor::POST_COMMIT_OFFSET }>(csaddr),
+        Field::AbortIp => read_user::<u64, { descriptor::ABORT_IP }>(csaddr),
     };
 
     let (verdict, section) = debug_verdict(ip, task_size, read)?;
+    // SAFETY: The only region: those of `read` are closed. Below, nothing but accesses is called.
+    let region = unsafe { UserRegion::open() };
+    let area = Area::registered(&region, task.data());
     match verdict {
         Verdict::Clear => {
-            {
-                let region = area::open();
-                Area::registered(&region, task.rseq()).clear_cs()?;
-            }
+            area.clear_cs()?;
             stats.note(Stat::Clear);
             Ok(None)
         }
         // A section must not be left by a system call.
-        Verdict::Abort if task.rseq().event.user_irq() => {
-            {
-                let region = area::open();
-                let area = Area::registered(&region, task.rseq());
-                abort(&region, &area, task, regs, section.abort_ip)?;
-            }
+        Verdict::Abort(abort_ip) if task.data().event.user_irq() => {
+            abort(&region, &area, task, regs, abort_ip)?;
             stats.note(Stat::Fixup);
             Ok(Some(Abort { ip, section }))
         }
-        _ => Err(Failed::fatal(task)),
+        _ => Err(task.die()),
     }
 }
 
-/// Reads the address of the descriptor that the area of `task` announces.
-pub(crate) fn announced(task: RseqTask<'_>) -> Result<u64, Fault> {
-    let region = area::open();
+/// Reads a word of user memory anywhere.
+#[inline(always)]
+fn read_user<T: UserRead, const OFF: usize>(address: u64) -> Result<T, Fault> {
+    // SAFETY: The only region, since no caller has one; nothing but the access is called.
+    let region = unsafe { UserRegion::open() };
 
-    Area::registered(&region, task.rseq()).cs()
+    region
+        .window(UserPtr::from_addr(address as usize))?
+        .read::<T, OFF>()
 }

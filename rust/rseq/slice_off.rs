@@ -4,7 +4,7 @@
 
 use crate::{
     stats::Stats,
-    task::TaskRseq, //
+    task::RseqData, //
 };
 
 /// Whether extensions exist.
@@ -20,7 +20,4 @@ pub(crate) fn initial_flags(_available: bool, _default_on: bool) -> u32 {
 
 /// Takes an extension back.
 #[inline(always)]
-pub(crate) fn clear_grant(_rseq: &TaskRseq, _stats: &Stats) {}
-
-/// Sets the timers up.
-pub(crate) fn init() {}
+pub(crate) fn clear_grant(_data: &RseqData, _stats: &Stats) {}

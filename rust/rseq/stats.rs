@@ -71,9 +71,7 @@ pub(crate) fn inc(stat: Stat) {
     let _ = stat;
 }
 
-/// Collects what is to be counted, and counts it when dropped.
-///
-/// Nothing can be called inside of an access region, hence not [`inc`] either.
+/// Collects what is to be counted where nothing can be called: in an access region.
 pub(crate) struct Stats(Cell<u32>);
 
 impl Stats {
@@ -82,20 +80,19 @@ impl Stats {
         Self(Cell::new(0))
     }
 
-    /// Has `stat` counted once.
+    /// Has [`count`](Self::count) count `stat` once.
     #[inline(always)]
     pub(crate) fn note(&self, stat: Stat) {
         if cfg!(CONFIG_RSEQ_STATS) {
             self.0.set(self.0.get() | 1 << stat as u32);
         }
     }
-}
 
-impl Drop for Stats {
+    /// Counts what was noted, outside of access regions.
     #[inline(always)]
-    fn drop(&mut self) {
+    pub(crate) fn count(&self) {
         if cfg!(CONFIG_RSEQ_STATS) && self.0.get() != 0 {
-            count(self.0.get());
+            count(self.0.take());
         }
     }
 }

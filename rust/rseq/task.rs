@@ -28,7 +28,10 @@ use kernel::{
     cpu::CpuId,
     interrupt::local_interrupt_disable,
     task::CurrentTask,
-    uaccess::UserPtr, //
+    uaccess::{
+        access::Fault,
+        UserPtr, //
+    },
 };
 
 /// A flag that others write: the scheduler while the task does not run, interrupts while it does.
@@ -87,12 +90,6 @@ impl Event {
             1 => Some(Version::V1),
             _ => Some(Version::V2),
         }
-    }
-
-    /// Records that user memory does not hold what it must.
-    #[inline(always)]
-    pub(crate) fn set_fatal(&self) {
-        self.fatal.set(1);
     }
 
     /// Forgets about failures.
@@ -155,7 +152,7 @@ impl Slice {
 ///
 /// C: `struct rseq_data`
 #[repr(C)]
-pub(crate) struct TaskRseq {
+pub(crate) struct RseqData {
     usrptr: Cell<UserPtr>,
     len: Cell<u32>,
     sig: Cell<u32>,
@@ -183,7 +180,7 @@ pub(crate) struct Registration {
     pub(crate) sig: u32,
 }
 
-impl TaskRseq {
+impl RseqData {
     #[inline(always)]
     pub(crate) fn usrptr(&self) -> UserPtr {
         self.usrptr.get()
@@ -238,11 +235,25 @@ impl TaskRseq {
     }
 }
 
+/// The area could not be brought up to date.
+///
+/// Either a page fault was not resolved, or user memory does not hold what it must; then the event
+/// of the task says that it is fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed;
+
+impl From<Fault> for Failed {
+    #[inline(always)]
+    fn from(_: Fault) -> Self {
+        Failed
+    }
+}
+
 /// The current task, as rseq sees it.
 #[derive(Clone, Copy)]
-pub(crate) struct RseqTask<'t>(&'t CurrentTask);
+pub(crate) struct Current<'t>(&'t CurrentTask);
 
-impl<'t> RseqTask<'t> {
+impl<'t> Current<'t> {
     #[inline(always)]
     pub(crate) fn new(task: &'t CurrentTask) -> Self {
         Self(task)
@@ -265,9 +276,10 @@ impl<'t> RseqTask<'t> {
         self.0
     }
 
+    /// Its state of rseq.
     #[inline(always)]
-    pub(crate) fn rseq(self) -> &'t TaskRseq {
-        // SAFETY: The task is valid for `'t`. `TaskRseq` has the layout of the field (see the
+    pub(crate) fn data(self) -> &'t RseqData {
+        // SAFETY: The task is valid for `'t`. `RseqData` has the layout of the field (see the
         // assertions below), and consists of cells, which allow for the writes of others as long as
         // they are not parallel: everything but the shared flags is only written by the task itself.
         unsafe { &*(&raw const (*self.0.as_ptr()).rseq).cast() }
@@ -320,11 +332,24 @@ impl<'t> RseqTask<'t> {
     ///
     /// A preemption after that sets the event again.
     pub(crate) fn take_event(self) -> Option<Ids> {
-        // Disables interrupts in every configuration, see include/linux/interrupt_rc.h.
+        // Interrupts are off, in every configuration: see include/linux/interrupt_rc.h.
         let _irq = local_interrupt_disable();
 
         let ids = self.current_ids();
-        self.rseq().event.take_sched_switch().then_some(ids)
+        self.data().event.take_sched_switch().then_some(ids)
+    }
+
+    /// Records that user memory does not hold what it must.
+    #[inline(always)]
+    pub(crate) fn die(self) -> Failed {
+        self.data().event.fatal.set(1);
+        Failed
+    }
+
+    /// Whether the task exits, and never returns to user mode.
+    pub(crate) fn is_exiting(self) -> bool {
+        // SAFETY: The task is valid; it is current, and only it changes this flag of its own.
+        unsafe { (*self.0.as_ptr()).flags & bindings::PF_EXITING != 0 }
     }
 
     /// Forgets the registration.
@@ -338,6 +363,12 @@ impl<'t> RseqTask<'t> {
 pub(crate) fn force_update() {
     // SAFETY: Acts on the current task.
     unsafe { bindings::rseq_force_update() };
+}
+
+/// Kills the current task with `SIGSEGV`, unless it handles the signal.
+pub(crate) fn force_sigsegv() {
+    // SAFETY: Sends the signal to the current task, in its context.
+    unsafe { bindings::force_sig(bindings::SIGSEGV as i32) };
 }
 
 /// The NUMA node of `cpu`.
@@ -372,18 +403,25 @@ const _: () = {
         };
     }
 
+    // Of what is used of it: bindgen does not see the alignment of each member.
     assert!(offset_of!(bindings::task_struct, rseq) == bindings::RSEQ_TASK_OFFSET as usize);
+    assert!(offset_of!(bindings::task_struct, flags) == bindings::RSEQ_TASK_FLAGS as usize);
+    #[cfg(CONFIG_SMP)]
+    assert!(offset_of!(bindings::task_struct, thread_info.cpu) == bindings::RSEQ_TASK_CPU as usize);
+    #[cfg(CONFIG_SCHED_MM_CID)]
+    assert!(offset_of!(bindings::task_struct, mm_cid.cid) == bindings::RSEQ_TASK_MM_CID as usize);
     assert!(size_of::<bindings::task_struct>() == bindings::RSEQ_TASK_END as usize);
 
-    assert!(size_of::<TaskRseq>() == size_of::<rseq_data>());
-    assert!(align_of::<TaskRseq>() == align_of::<rseq_data>());
-    assert_offset!(TaskRseq, usrptr, rseq_data, usrptr);
-    assert_offset!(TaskRseq, len, rseq_data, len);
-    assert_offset!(TaskRseq, sig, rseq_data, sig);
-    assert_offset!(TaskRseq, event, rseq_data, event);
-    assert_offset!(TaskRseq, ids, rseq_data, ids);
+    assert!(size_of::<RseqData>() == size_of::<rseq_data>());
+    assert!(align_of::<RseqData>() == align_of::<rseq_data>());
+    assert_offset!(RseqData, usrptr, rseq_data, usrptr);
+    assert_offset!(RseqData, len, rseq_data, len);
+    assert_offset!(RseqData, sig, rseq_data, sig);
+    assert_offset!(RseqData, event, rseq_data, event);
+    assert_offset!(RseqData, ids, rseq_data, ids);
 
     assert!(size_of::<Event>() == size_of::<rseq_event>());
+    assert!(align_of::<Event>() == align_of::<rseq_event>());
     assert!(offset_of!(Event, sched_switch) == bindings::RSEQ_EVENT_SCHED_SWITCH as usize);
     assert!(offset_of!(Event, ids_changed) == bindings::RSEQ_EVENT_IDS_CHANGED as usize);
     assert!(offset_of!(Event, user_irq) == bindings::RSEQ_EVENT_USER_IRQ as usize);
@@ -392,6 +430,7 @@ const _: () = {
     assert!(offset_of!(Event, slowpath) == bindings::RSEQ_EVENT_SLOWPATH as usize);
 
     assert!(size_of::<CachedIds>() == size_of::<rseq_ids>());
+    assert!(align_of::<CachedIds>() == align_of::<rseq_ids>());
     assert!(offset_of!(CachedIds, cpu_id) == bindings::RSEQ_IDS_CPU_ID as usize);
     assert!(offset_of!(CachedIds, mm_cid) == bindings::RSEQ_IDS_MM_CID as usize);
     assert_offset!(CachedIds, node_id, rseq_ids, node_id);
@@ -404,8 +443,9 @@ const _: () = {
         rseq_slice, //
     };
 
-    assert!(offset_of!(TaskRseq, slice) == offset_of!(rseq_data, slice));
+    assert!(offset_of!(RseqData, slice) == offset_of!(rseq_data, slice));
     assert!(size_of::<Slice>() == size_of::<rseq_slice>());
+    assert!(align_of::<Slice>() == align_of::<rseq_slice>());
     assert!(offset_of!(Slice, enabled) == bindings::RSEQ_SLICE_ENABLED as usize);
     assert!(offset_of!(Slice, granted) == bindings::RSEQ_SLICE_GRANTED as usize);
     assert!(offset_of!(Slice, expires) == offset_of!(rseq_slice, expires));

@@ -35,6 +35,28 @@ mod decisions {
         },
     };
 
+    /// A verdict, without the address that it was made for.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Said {
+        Clear,
+        Abort,
+        Invalid,
+    }
+
+    impl From<Verdict> for Said {
+        fn from(verdict: Verdict) -> Self {
+            match verdict {
+                Verdict::Clear => Said::Clear,
+                Verdict::Abort(_) => Said::Abort,
+                Verdict::Invalid => Said::Invalid,
+            }
+        }
+    }
+
+    fn verdict(section: Descriptor, ip: u64, task_size: u64) -> Said {
+        section.verdict(ip, task_size).into()
+    }
+
     const TASK_SIZE: u64 = (1 << 47) - 4096;
 
     const SECTION: Descriptor = Descriptor {
@@ -45,40 +67,40 @@ mod decisions {
 
     #[test]
     fn verdict_around_the_section() {
-        for (ip, verdict) in [
-            (0, Verdict::Clear),
-            (0xfff, Verdict::Clear),
-            (0x1000, Verdict::Abort),
-            (0x1001, Verdict::Abort),
-            (0x100f, Verdict::Abort),
-            (0x1010, Verdict::Clear),
-            (TASK_SIZE - 1, Verdict::Clear),
-            (u64::MAX, Verdict::Clear),
+        for (ip, said) in [
+            (0, Said::Clear),
+            (0xfff, Said::Clear),
+            (0x1000, Said::Abort),
+            (0x1001, Said::Abort),
+            (0x100f, Said::Abort),
+            (0x1010, Said::Clear),
+            (TASK_SIZE - 1, Said::Clear),
+            (u64::MAX, Said::Clear),
         ] {
-            assert_eq!(SECTION.verdict(ip, TASK_SIZE), verdict);
+            assert_eq!(verdict(SECTION, ip, TASK_SIZE), said);
         }
     }
 
     #[test]
     fn verdict_about_the_abort_ip() {
-        for (abort_ip, verdict) in [
-            (0, Verdict::Invalid),
-            (3, Verdict::Invalid),
-            (4, Verdict::Abort),
-            (TASK_SIZE - 1, Verdict::Abort),
-            (TASK_SIZE, Verdict::Invalid),
-            (1 << 47, Verdict::Invalid),
-            (0xffff_ffff_8000_0000, Verdict::Invalid),
-            (u64::MAX, Verdict::Invalid),
+        for (abort_ip, said) in [
+            (0, Said::Invalid),
+            (3, Said::Invalid),
+            (4, Said::Abort),
+            (TASK_SIZE - 1, Said::Abort),
+            (TASK_SIZE, Said::Invalid),
+            (1 << 47, Said::Invalid),
+            (0xffff_ffff_8000_0000, Said::Invalid),
+            (u64::MAX, Said::Invalid),
         ] {
             let section = Descriptor {
                 abort_ip,
                 ..SECTION
             };
 
-            assert_eq!(section.verdict(0x1000, TASK_SIZE), verdict);
+            assert_eq!(verdict(section, 0x1000, TASK_SIZE), said);
             // Nobody cares outside of the section.
-            assert_eq!(section.verdict(0x1010, TASK_SIZE), Verdict::Clear);
+            assert_eq!(verdict(section, 0x1010, TASK_SIZE), Said::Clear);
         }
     }
 
@@ -89,8 +111,8 @@ mod decisions {
             ..SECTION
         };
 
-        assert_eq!(section.verdict(0x1000, 0xffff_e000), Verdict::Invalid);
-        assert_eq!(section.verdict(0x1000, TASK_SIZE), Verdict::Abort);
+        assert_eq!(verdict(section, 0x1000, 0xffff_e000), Said::Invalid);
+        assert_eq!(verdict(section, 0x1000, TASK_SIZE), Said::Abort);
     }
 
     #[test]
@@ -99,28 +121,28 @@ mod decisions {
             post_commit_offset: 0,
             ..SECTION
         };
-        assert_eq!(empty.verdict(0x1000, TASK_SIZE), Verdict::Clear);
+        assert_eq!(verdict(empty, 0x1000, TASK_SIZE), Said::Clear);
 
         // From the last byte of the address space on: its end wraps to 0xf.
         let wrapping = Descriptor {
             start_ip: u64::MAX,
             ..SECTION
         };
-        assert_eq!(wrapping.verdict(u64::MAX, TASK_SIZE), Verdict::Abort);
-        assert_eq!(wrapping.verdict(0xe, TASK_SIZE), Verdict::Abort);
-        assert_eq!(wrapping.verdict(0xf, TASK_SIZE), Verdict::Clear);
+        assert_eq!(verdict(wrapping, u64::MAX, TASK_SIZE), Said::Abort);
+        assert_eq!(verdict(wrapping, 0xe, TASK_SIZE), Said::Abort);
+        assert_eq!(verdict(wrapping, 0xf, TASK_SIZE), Said::Clear);
 
         // Everything but the byte before the start.
         let longest = Descriptor {
             post_commit_offset: u64::MAX,
             ..SECTION
         };
-        assert_eq!(longest.verdict(0xffe, TASK_SIZE), Verdict::Abort);
-        assert_eq!(longest.verdict(0xfff, TASK_SIZE), Verdict::Clear);
+        assert_eq!(verdict(longest, 0xffe, TASK_SIZE), Said::Abort);
+        assert_eq!(verdict(longest, 0xfff, TASK_SIZE), Said::Clear);
     }
 
     /// The verdict of debug mode about `section` with `head`, and how many fields it read.
-    fn debug(ip: u64, section: Descriptor, head: u64) -> (Verdict, usize) {
+    fn debug(ip: u64, section: Descriptor, head: u64) -> (Said, usize) {
         let mut reads = 0;
         let result = debug_verdict(ip, TASK_SIZE, |field| {
             reads += 1;
@@ -133,34 +155,34 @@ mod decisions {
         });
 
         match result {
-            Ok((verdict, _)) => (verdict, reads),
-            Err(Fault) => (Verdict::Invalid, 0),
+            Ok((verdict, _)) => (verdict.into(), reads),
+            Err(Fault) => (Said::Invalid, 0),
         }
     }
 
     #[test]
     fn debug_verdict_around_the_section() {
-        assert_eq!(debug(0xfff, SECTION, 0), (Verdict::Clear, 1));
-        assert_eq!(debug(0x1000, SECTION, 0), (Verdict::Abort, 4));
-        assert_eq!(debug(0x100f, SECTION, 0), (Verdict::Abort, 4));
-        assert_eq!(debug(0x1010, SECTION, 0), (Verdict::Clear, 2));
+        assert_eq!(debug(0xfff, SECTION, 0), (Said::Clear, 1));
+        assert_eq!(debug(0x1000, SECTION, 0), (Said::Abort, 4));
+        assert_eq!(debug(0x100f, SECTION, 0), (Said::Abort, 4));
+        assert_eq!(debug(0x1010, SECTION, 0), (Said::Clear, 2));
         // Version and flags matter inside only.
-        assert_eq!(debug(0x1000, SECTION, 1), (Verdict::Invalid, 4));
-        assert_eq!(debug(0x1000, SECTION, 1 << 32), (Verdict::Invalid, 4));
-        assert_eq!(debug(0x1010, SECTION, 1), (Verdict::Clear, 2));
+        assert_eq!(debug(0x1000, SECTION, 1), (Said::Invalid, 4));
+        assert_eq!(debug(0x1000, SECTION, 1 << 32), (Said::Invalid, 4));
+        assert_eq!(debug(0x1010, SECTION, 1), (Said::Clear, 2));
     }
 
     #[test]
     fn debug_verdict_about_the_bounds() {
-        for (start_ip, post_commit_offset, verdict) in [
-            (TASK_SIZE, 0, (Verdict::Invalid, 1)),
-            (u64::MAX, 0, (Verdict::Invalid, 1)),
-            (TASK_SIZE - 1, 0, (Verdict::Clear, 2)),
-            (TASK_SIZE - 1, 1, (Verdict::Invalid, 2)),
-            (TASK_SIZE - 2, 1, (Verdict::Clear, 2)),
-            (0x1000, TASK_SIZE - 0x1000, (Verdict::Invalid, 2)),
-            (0x1000, u64::MAX, (Verdict::Invalid, 2)),
-            (0x1000, u64::MAX - 0xfff, (Verdict::Invalid, 2)),
+        for (start_ip, post_commit_offset, said) in [
+            (TASK_SIZE, 0, (Said::Invalid, 1)),
+            (u64::MAX, 0, (Said::Invalid, 1)),
+            (TASK_SIZE - 1, 0, (Said::Clear, 2)),
+            (TASK_SIZE - 1, 1, (Said::Invalid, 2)),
+            (TASK_SIZE - 2, 1, (Said::Clear, 2)),
+            (0x1000, TASK_SIZE - 0x1000, (Said::Invalid, 2)),
+            (0x1000, u64::MAX, (Said::Invalid, 2)),
+            (0x1000, u64::MAX - 0xfff, (Said::Invalid, 2)),
         ] {
             let section = Descriptor {
                 start_ip,
@@ -168,30 +190,30 @@ mod decisions {
                 ..SECTION
             };
 
-            assert_eq!(debug(TASK_SIZE - 1, section, 0), verdict);
+            assert_eq!(debug(TASK_SIZE - 1, section, 0), said);
         }
     }
 
     #[test]
     fn debug_verdict_about_the_abort_ip() {
-        for (abort_ip, verdict) in [
-            (0, Verdict::Invalid),
-            (3, Verdict::Invalid),
-            (4, Verdict::Abort),
-            (0xfff, Verdict::Abort),
-            (0x1000, Verdict::Invalid),
-            (0x100f, Verdict::Invalid),
-            (0x1010, Verdict::Abort),
-            (TASK_SIZE - 1, Verdict::Abort),
-            (TASK_SIZE, Verdict::Invalid),
-            (u64::MAX, Verdict::Invalid),
+        for (abort_ip, said) in [
+            (0, Said::Invalid),
+            (3, Said::Invalid),
+            (4, Said::Abort),
+            (0xfff, Said::Abort),
+            (0x1000, Said::Invalid),
+            (0x100f, Said::Invalid),
+            (0x1010, Said::Abort),
+            (TASK_SIZE - 1, Said::Abort),
+            (TASK_SIZE, Said::Invalid),
+            (u64::MAX, Said::Invalid),
         ] {
             let section = Descriptor {
                 abort_ip,
                 ..SECTION
             };
 
-            assert_eq!(debug(0x1000, section, 0).0, verdict);
+            assert_eq!(debug(0x1000, section, 0).0, said);
         }
     }
 
@@ -341,13 +363,13 @@ mod decisions {
         };
 
         // Byte 0 is the request, byte 1 the grant; the rest is left alone.
-        assert_eq!(ctrl::grant(0), None);
-        assert_eq!(ctrl::grant(0xffff_ff00), None);
-        assert_eq!(ctrl::grant(1), Some(0x100));
-        assert_eq!(ctrl::grant(0xff), Some(0x100));
-        assert_eq!(ctrl::grant(0xaabb_ff01), Some(0xaabb_0100));
-        assert_eq!(ctrl::granted(true), 0x100);
-        assert_eq!(ctrl::granted(false), 0);
+        assert_eq!(ctrl::answer(0), None);
+        assert_eq!(ctrl::answer(0xffff_ff00), None);
+        assert_eq!(ctrl::answer(1), Some(0x100));
+        assert_eq!(ctrl::answer(0xff), Some(0x100));
+        assert_eq!(ctrl::answer(0xaabb_ff01), Some(0xaabb_0100));
+        assert_eq!(ctrl::expected(true), 0x100);
+        assert_eq!(ctrl::expected(false), 0);
 
         assert_eq!(initial_flags(false, true), 0);
         assert_eq!(initial_flags(true, false), 1 << 4);

@@ -6,7 +6,7 @@
 
 use crate::{
     section::Abort,
-    task::RseqTask, //
+    task::Current, //
 };
 #[cfg(CONFIG_TRACEPOINTS)]
 use kernel::{
@@ -35,17 +35,30 @@ kernel::declare_trace! {
     );
 }
 
-/// Whether one of the events is traced.
+/// Whether updates of IDs are traced.
+#[allow(dead_code)] // Only the crate `exit` asks.
 #[inline(always)]
-pub(crate) fn enabled() -> bool {
+pub(crate) fn update_enabled() -> bool {
     #[cfg(CONFIG_TRACEPOINTS)]
-    // SAFETY: C defines the events.
+    // SAFETY: C defines the event.
     unsafe {
         static_branch_unlikely!(
             bindings::__tracepoint_rseq_update,
             bindings::tracepoint,
             key
-        ) || static_branch_unlikely!(
+        )
+    }
+    #[cfg(not(CONFIG_TRACEPOINTS))]
+    false
+}
+
+/// Whether aborts are traced.
+#[inline(always)]
+pub(crate) fn ip_fixup_enabled() -> bool {
+    #[cfg(CONFIG_TRACEPOINTS)]
+    // SAFETY: C defines the event.
+    unsafe {
+        static_branch_unlikely!(
             bindings::__tracepoint_rseq_ip_fixup,
             bindings::tracepoint,
             key
@@ -56,7 +69,7 @@ pub(crate) fn enabled() -> bool {
 }
 
 /// The IDs of `task` were written.
-pub(crate) fn update(task: RseqTask<'_>) {
+pub(crate) fn update(task: Current<'_>) {
     // SAFETY: The task is current.
     unsafe { rseq_update(task.task().as_ptr()) };
 }
