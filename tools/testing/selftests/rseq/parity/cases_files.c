@@ -26,9 +26,6 @@
 /* Not known to be bad to the compiler. */
 static char *volatile bad_pointer = (char *)8;
 
-#define TRACEFS		"/sys/kernel/tracing"
-#define INSTANCE	TRACEFS "/instances/parity"
-
 /* ---- debugfs ---- */
 
 
@@ -289,89 +286,3 @@ static void get_ptrace(size_t i, struct test_case *tc)
 }
 
 const struct test_group ptrace_group = { "ptrace", 1, get_ptrace };
-
-/* ---- tracepoints ---- */
-
-static void note_format(const char *field, const char *path)
-{
-	char line[256];
-	FILE *f = fopen(path, "re");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		/* The number of an event depends on what else there is. */
-		if (strncmp(line, "ID:", 3))
-			note(field, "%s", line);
-	}
-	if (f)
-		fclose(f);
-	else
-		note(field, "%d", -errno);
-}
-
-static unsigned long hex_after(const char *line, const char *key)
-{
-	const char *at = strstr(line, key);
-
-	return at ? strtoul(at + strlen(key), NULL, 0) : 0;
-}
-
-/* The events of this process, with names in the place of addresses and CPUs. */
-static void note_trace(pid_t pid)
-{
-	char line[512], mine[32];
-	FILE *f = fopen(INSTANCE "/trace", "re");
-
-	snprintf(mine, sizeof(mine), "-%d ", pid);
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = strstr(line, mine);
-
-		if (!at || line[0] == '#')
-			continue;
-		if (strstr(line, "rseq_update:")) {
-			at = strstr(line, "node_id=");
-			note("rseq_update", "cpu_id=%s %.*s",
-			     (int)hex_after(line, "cpu_id=") == facts.cpu_a ? "A" : "?",
-			     (int)strcspn(at, "\n"), at);
-		} else if (strstr(line, "rseq_ip_fixup:")) {
-			char ip[48], start[48];
-
-			snprintf(ip, sizeof(ip), "%s", ip_name(hex_after(line, "regs_ip=")));
-			snprintf(start, sizeof(start), "%s", ip_name(hex_after(line, "start_ip=")));
-			note("rseq_ip_fixup", "regs_ip=%s start_ip=%s length=%s abort_ip=%s", ip,
-			     start, hex_after(line, "post_commit_offset=") ==
-			     (unsigned long)(parity_cs_commit - parity_cs_start) ? "right" : "?",
-			     ip_name(hex_after(line, "abort_ip=")));
-		}
-	}
-	if (f)
-		fclose(f);
-}
-
-static void child_trace(const struct test_case *tc)
-{
-	mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	if (access(TRACEFS "/events/rseq", F_OK)) {
-		note("events", "%d", -errno);
-		return;
-	}
-	note_format("format.rseq_update", TRACEFS "/events/rseq/rseq_update/format");
-	note_format("format.rseq_ip_fixup", TRACEFS "/events/rseq/rseq_ip_fixup/format");
-	mkdir(INSTANCE, 0700);
-	expect("enable", write_file(INSTANCE "/events/rseq/enable", "1"), 1);
-	register_area();
-	expect_section(TRIGGER_UD2, SECTION_ABORT);
-	expect("disable", write_file(INSTANCE "/events/rseq/enable", "0"), 1);
-	note_trace(getpid());
-	expect("rmdir", result(rmdir(INSTANCE)), 0);
-}
-
-static void get_trace(size_t i, struct test_case *tc)
-{
-	snprintf(tc->name, sizeof(tc->name), "abort");
-	tc->child = child_trace;
-	tc->end = END_OK;
-	tc->stats = STATS_NONE;
-}
-
-const struct test_group trace_group = { "trace", 1, get_trace };

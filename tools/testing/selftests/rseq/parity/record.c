@@ -3,7 +3,7 @@
 #include <stdarg.h>
 
 #include "parity.h"
-#include "parity_run.h"
+#include "run.h"
 
 static void append(char *buf, size_t size, size_t *len, const char *fmt, va_list ap)
 {

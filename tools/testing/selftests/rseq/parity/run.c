@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "parity.h"
-#include "parity_run.h"
+#include "run.h"
 
 #define ATTEMPTS	20
 

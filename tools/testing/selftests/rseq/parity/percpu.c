@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "parity_percpu.h"
+#include "percpu.h"
 
 /* Make the sections long, so that something happens in them. */
 #define RSEQ_INJECT_CLOBBER	, "eax"

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "parity.h"
-#include "parity_run.h"
+#include "run.h"
 
 static int rival_fd = -1;	/* eventfd that wakes the rival */
 static int moved_fd = -1;	/* eventfd by which it answers */

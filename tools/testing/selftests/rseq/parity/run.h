@@ -18,15 +18,15 @@ struct child {
 	long preemptions;	/* of these, by the rival */
 };
 
-/* parity_run.c */
+/* run.c */
 bool reap(struct child *c, long ms);
 unsigned long traced_ip(pid_t pid);
 
-/* parity_drive.c */
+/* drive.c */
 int start_rival(void);
 void drive(const struct test_case *tc, struct child *c);
 
-/* parity_record.c */
+/* record.c */
 void add(char *buf, size_t size, size_t *len, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 void differs(const char *field, const char *got, const char *want);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "parity.h"
-#include "parity_percpu.h"
+#include "percpu.h"
 
 #include "../kselftest_harness.h"
 

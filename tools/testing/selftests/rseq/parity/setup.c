@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "parity.h"
-#include "parity_run.h"
+#include "run.h"
 
 const struct config *cfg;
 struct facts facts;

@@ -136,7 +136,7 @@ extern const struct config *cfg;	/* the one of the moment */
 extern struct facts facts;
 extern struct run *run;
 
-/* parity_setup.c */
+/* setup.c */
 int set_up(void);
 void tear_down(void);
 void find_facts(void);
@@ -147,7 +147,7 @@ void set_fifo(pid_t pid, int prio);
 void sleep_us(long us);
 bool wait_for(volatile uint32_t *flag, long ms);
 
-/* parity_run.c */
+/* run.c */
 struct outcome {
 	bool failed;
 	char text[32768];	/* the record's lines */
@@ -159,13 +159,13 @@ void parity_on_signal(int sig, siginfo_t *info, ucontext_t *uc);
 unsigned long get_ip(const ucontext_t *uc);
 void set_ip(ucontext_t *uc, const char *ip);
 
-/* parity_record.c */
+/* record.c */
 void note(const char *field, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void expect(const char *field, long got, long want);
 void expect_text(const char *field, const char *got, const char *want);
 void expect_true(const char *field, bool holds);
 
-/* parity_area.c: the area in shared memory, and two ways to reach it */
+/* area.c: the area in shared memory, and two ways to reach it */
 extern unsigned char *area_page;	/* as it is registered */
 extern unsigned char *alias_page;	/* of the test only: never unmapped */
 extern unsigned char *cs_page;		/* holds descriptors; nothing is mapped behind it */
@@ -180,10 +180,10 @@ int result(long ret);
 void note_area(const char *field);
 void format_area(char *buf, size_t size, const struct rseq_abi *a);
 
-/* parity_cases_task.c: the child's part after execve(2) */
+/* cases_task.c: the child's part after execve(2) */
 void exec_probe(void);
 
-/* parity_section.c: one critical section, with every way to be interrupted in it */
+/* section.c: one critical section, with every way to be interrupted in it */
 enum trigger {
 	TRIGGER_NONE,
 	TRIGGER_UD2,		/* SIGILL: a signal */
@@ -210,7 +210,7 @@ unsigned long trigger_ip(int trigger);
 struct rseq_abi_cs *valid_cs(void);
 void expect_section(int trigger, int want);
 
-/* parity_debugfs.c */
+/* debugfs.c */
 #define NR_STATS 12
 extern const char *const stat_names[NR_STATS];
 extern const char debug_file[], slice_ext_file[], stats_file[];
