@@ -9,7 +9,10 @@ use crate::{
 use kernel::{
     prelude::*,
     uaccess::{
-        access::UserRegion,
+        access::{
+            Fault,
+            UserRegion, //
+        },
         UserPtr, //
     }, //
 };
@@ -32,11 +35,16 @@ impl UserVector {
     #[inline(always)]
     pub(crate) fn read(self, vector: &mut Vector) -> Result {
         {
+            let next = self.start;
+            #[cfg(not(CONFIG_KASAN))]
             // SAFETY: The only region here, and nothing is called in it.
             let region = unsafe { UserRegion::open() };
-            let next = self.start;
+            #[cfg(not(CONFIG_KASAN))]
+            let raw = RawOps { region, next };
+            #[cfg(CONFIG_KASAN)]
+            let raw = RawOps { next };
 
-            vector.set(self.len, RawOps { region, next })?;
+            vector.set(self.len, raw)?;
         }
         vector.untag();
         Ok(())
@@ -44,9 +52,26 @@ impl UserVector {
 }
 
 /// The operations from `next` on.
+///
+/// In one region for all. With KASAN, copies of structures are calls, which must not happen in it: each
+/// operation has a region of its own then.
 struct RawOps {
+    #[cfg(not(CONFIG_KASAN))]
     region: UserRegion,
     next: UserPtr,
+}
+
+impl RawOps {
+    #[inline(always)]
+    fn read(&self) -> Result<RawOp, Fault> {
+        #[cfg(not(CONFIG_KASAN))]
+        let region = &self.region;
+        #[cfg(CONFIG_KASAN)]
+        // SAFETY: The only region here, and nothing is called in it.
+        let region = unsafe { UserRegion::open() };
+
+        region.window(self.next)?.read::<RawOp, 0>()
+    }
 }
 
 impl Iterator for RawOps {
@@ -54,10 +79,7 @@ impl Iterator for RawOps {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let op = self
-            .region
-            .window(self.next)
-            .and_then(|op| op.read::<RawOp, 0>());
+        let op = self.read();
 
         self.next = self.next.wrapping_byte_add(size_of::<RawOp>());
         Some(op.map_err(Error::from))
