@@ -442,6 +442,7 @@ static struct task_struct *find_task(int cid)
 	struct task_struct *t;
 
 	hlist_for_each_entry(t, &current->mm->mm_cid.user_list, mm_cid.node) {
+		/* A hint: see take_from_task() */
 		if (cid_from_transit_cid(data_race(t->mm_cid.cid)) == cid)
 			return t;
 	}
@@ -459,6 +460,7 @@ static int find_cpu(int cid)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
+		/* A hint: see take_from_cpu() */
 		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
 		if (owned == cid_to_cpu_cid(cid) ||
 		    (owned == cid_to_transit_cid(cid) &&
@@ -518,7 +520,7 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 	}
 
 	/* No fork(2), no exit(2), no change of the mode */
-	scoped_cond_guard (mutex_try, return CID_CHANGES, &mc->mutex) {
+	scoped_cond_guard(mutex_try, return CID_CHANGES, &mc->mutex) {
 		if (cid_on_cpu(mc->mode))
 			cpu = find_cpu(cid);
 		else
