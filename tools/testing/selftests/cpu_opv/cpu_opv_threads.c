@@ -4,9 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "rseq.h"
-
-#include "cpu_opv_test.h"
+#include "cpu_opv_fence.h"
 
 static bool start(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
@@ -19,131 +17,39 @@ static bool start(pthread_t *thread, void *(*fn)(void *), void *arg)
 
 /* ---- an empty vector as a fence ---- */
 
-struct fence {
-	volatile int round;	/* to the thread: go into the section, -1: end */
-	volatile int gen;	/* what the section loads */
-	volatile int inside;	/* it has done so */
-	volatile int go;	/* to the section: store it, and end */
-	volatile int committed;
-	volatile int done;	/* the last round that ended */
-	int cpu;
-	bool no_rseq;
-};
-
-#if defined(__x86_64__) || defined(__i386__)
-#define HAVE_SECTION
-
-/* Loads f->gen, waits for f->go, stores what it had loaded. Returns false if aborted. */
-static bool section(struct fence *f)
+static bool is_aborted(struct fence *f, bool fence)
 {
-	__asm__ __volatile__ goto (
-		RSEQ_ASM_DEFINE_TABLE(3, 1f, 2f, 4f)
-		RSEQ_ASM_STORE_RSEQ_CS(1, 3b, RSEQ_ASM_TP_SEGMENT:RSEQ_CS_OFFSET(%[rseq_offset]))
-		"movl %[gen], %%ecx\n\t"
-		"movl $1, %[inside]\n\t"
-		"5:\n\t"
-		"movl %[go], %%eax\n\t"
-		"testl %%eax, %%eax\n\t"
-		"jz 5b\n\t"
-		"movl %%ecx, %[committed]\n\t"
-		"2:\n\t"
-		RSEQ_ASM_DEFINE_ABORT(4, "", abort)
-		: /* no outputs */
-		: [rseq_offset] "r" (rseq_offset), [gen] "m" (f->gen), [inside] "m" (f->inside),
-		  [go] "m" (f->go), [committed] "m" (f->committed)
-		: "memory", "cc", "eax", "ecx"
-		: abort);
-	rseq_after_asm_goto();
-	return true;
-abort:
-	rseq_after_asm_goto();
-	return false;
-}
-
-#else
-
-static bool section(struct fence *f)
-{
-	(void)f;
-	return true;
-}
-
-#endif
-
-static void *sections(void *arg)
-{
-	struct fence *f = arg;
-	int round = 0;
-
-	stay_on(f->cpu);
-	f->no_rseq = rseq_register_current_thread();
-	f->done = round;
-	while (!f->no_rseq) {
-		while (f->round == round)
-			sleep_ms(1);
-		round = f->round;
-		if (round < 0)
-			break;
-		while (!section(f))
-			;
-		f->done = round;
-	}
-	rseq_unregister_current_thread();
-	return NULL;
-}
-
-/*
- * A section that was entered before the fence must not end as if nothing had
- * happened. Returns which generation it had loaded.
- */
-static int fence_round(struct fence *f, int round, bool fence)
-{
-	f->inside = 0;
-	f->go = 0;
-	f->gen = 2 * round;
-	f->round = round;
-	if (!wait_until(&f->inside, 1))
-		fail("round %d: the section is not entered", round);
-	sleep_ms(1);
+	fence_enter(f);
 	if (remote())
 		stay_anywhere();
-	__atomic_store_n(&f->gen, 2 * round + 1, __ATOMIC_SEQ_CST);
 	if (fence)
 		expect("fence", call(NULL, 0, f->cpu, 0), 0);
-	__atomic_store_n(&f->go, 1, __ATOMIC_SEQ_CST);
-	if (!wait_until(&f->done, round))
-		fail("round %d: the section does not end", round);
-	return f->committed - 2 * round;
+	return fence_leave(f);
 }
 
 void test_fence(void)
 {
-	struct fence f = { .done = -1, .cpu = remote() ? other_cpu() : target_cpu() };
-	int round = 0, stale = 0;
-	pthread_t thread;
+	int aborted = 0, round;
+	const char *why;
+	struct fence f;
 
-#ifndef HAVE_SECTION
-	skip("no section for this architecture");
-	return;
-#endif
 	if (remote())
 		stay_anywhere();
-	if (!start(&thread, sections, &f))
-		return;
-	if (!wait_until(&f.done, 0) || f.no_rseq) {
-		skip("no rseq(2)");
+	why = fence_start(&f, remote() ? other_cpu() : target_cpu());
+	if (why) {
+		skip("%s", why);
 		return;
 	}
-	while (++round <= 30)
-		expect("generation that the section committed", fence_round(&f, round, true), 1);
+	for (round = 0; round < 30; round++)
+		aborted += is_aborted(&f, true);
+	expect("sections aborted by a fence", aborted, round);
 	/* Without a fence it goes on where it was, or nothing was tested. */
-	for (; remote() && round <= 40; round++)
-		stale += !fence_round(&f, round, false);
-	if (remote() && !stale)
+	aborted = 0;
+	for (round = 0; remote() && round < 10; round++)
+		aborted += is_aborted(&f, false);
+	if (remote() && aborted == round)
 		fail("sections abort without a fence, too");
-	f.go = 1;
-	f.round = -1;
-	pthread_join(thread, NULL);
+	fence_stop(&f);
 }
 
 /* ---- words are written and read at once ---- */
