@@ -218,6 +218,7 @@ bool exclusions_now(struct exclusions *now)
 		.locked = read_stat("locked"),
 		.interrupted = read_stat("interrupted"),
 		.migrated = read_stat("migrated"),
+		.taken = read_stat("taken"),
 	};
 	return now->locked >= 0;
 }
@@ -230,6 +231,7 @@ bool exclusions_since(const struct exclusions *before, struct exclusions *since)
 	since->locked -= before->locked;
 	since->interrupted -= before->interrupted;
 	since->migrated -= before->migrated;
+	since->taken -= before->taken;
 	return true;
 }
 

@@ -47,9 +47,9 @@ long read_stat(const char *name);
 bool wait_for_stat(const char *name, long value, long ms);
 bool nothing_held(void);
 
-/* How user code was kept off the CPU. */
+/* How user code was kept off the CPU, or the concurrency ID. */
 struct exclusions {
-	long local, locked, interrupted, migrated;
+	long local, locked, interrupted, migrated, taken;
 };
 
 bool exclusions_now(struct exclusions *now);
