@@ -3,8 +3,8 @@
  * What cpu_opv(2) costs. See bench.h for how and where to run it:
  *
  * "cpu_opv_bench instructions", on two CPUs that count instructions: every vector, for a CPU in
- * every state, what a program would do instead, and how often the CPU is interrupted. Prints
- * results WHAT/WHERE.
+ * every state and for concurrency IDs, what a program would do instead, and how often the CPU is
+ * interrupted. Prints results WHAT/WHERE.
  *
  * "cpu_opv_bench section", on CPUs that count instructions and a kernel with CONFIG_CPU_OPV_STATS:
  * how much of the longest call has interrupts off.
@@ -45,9 +45,10 @@ static void measure_instructions(void)
 {
 	if (sysconf(_SC_NPROCESSORS_ONLN) != 2)
 		errx(1, "needs two CPUs");
+	measure("getppid", &places[0], sample_unit, NULL);
+	measure_cids();
 	bench_thread(wait_forever, NULL);
 	init_others();
-	measure("getppid", &places[0], sample_unit, NULL);
 	for (size_t i = 0; i < nr_places; i++)
 		measure_place(&places[i]);
 }

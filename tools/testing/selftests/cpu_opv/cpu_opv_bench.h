@@ -69,8 +69,9 @@ typedef uint64_t (*sample_fn)(const struct place *place, const void *arg);
 
 /* Takes samples for @place, with the caller on HOME, and reports them as @what. */
 void measure(const char *what, const struct place *place, sample_fn sample, const void *arg);
-/* Returns the instructions of a call of @vector. */
+/* Returns the instructions of a call of @vector, for the CPU of @place or another target. */
 uint64_t sample_call(const struct place *place, const void *vector);
+uint64_t sample_flags(const struct place *place, const void *vector, int cpu, unsigned int flags);
 
 /* ---- cpu_opv_bench_spinner.c ---- */
 
@@ -79,6 +80,11 @@ void start_thread(void);
 void stop_thread(void);
 void start_process(void);
 void stop_process(void);
+
+/* ---- cpu_opv_bench_cids.c ---- */
+
+/* For concurrency IDs instead of CPUs. To be called while there is no other thread. */
+void measure_cids(void);
 
 /* ---- cpu_opv_bench_others.c ---- */
 

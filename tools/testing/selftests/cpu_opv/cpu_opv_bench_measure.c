@@ -27,7 +27,7 @@ static void go_home(const struct place *place)
 	CPU_SET(AWAY, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
-	if (place->cpu != HOME) {
+	if (place->kind != PLACE_LOCAL) {
 		bench_rest();
 		bench_relax();
 	}
@@ -49,7 +49,7 @@ void measure(const char *what, const struct place *place, sample_fn sample, cons
 	bench_report(name, samples, i, 1);
 }
 
-uint64_t sample_call(const struct place *place, const void *vector)
+uint64_t sample_flags(const struct place *place, const void *vector, int cpu, unsigned int flags)
 {
 	const struct vector *vec = vector;
 	uint64_t start, sum = 0;
@@ -57,11 +57,16 @@ uint64_t sample_call(const struct place *place, const void *vector)
 
 	do {
 		start = bench_count();
-		ret = bench_syscall(__NR_cpu_opv, (long)vec->ops, vec->cnt, place->cpu, 0);
+		ret = bench_syscall(__NR_cpu_opv, (long)vec->ops, vec->cnt, cpu, flags);
 		sum += bench_since(start);
 	} while (ret == -EAGAIN);	/* it was moved away from the CPU: part of the cost */
 	if (ret)
 		errx(1, "%s, %s: %s", vec->name, place->name,
 		     ret < 0 ? strerror(-ret) : "stopped");
 	return sum;
+}
+
+uint64_t sample_call(const struct place *place, const void *vector)
+{
+	return sample_flags(place, vector, place->cpu, 0);
 }
