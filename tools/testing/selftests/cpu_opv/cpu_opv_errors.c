@@ -71,7 +71,7 @@ void test_bad_calls(void)
 		check_call(&arena, vec, 1, cpus[i].cpu, 0, -cpus[i].error);
 		check_call(&arena, NULL, 0, cpus[i].cpu, 0, -cpus[i].error);
 	}
-	for (unsigned int flag = 8; flag; flag <<= 1)
+	for (unsigned int flag = 16; flag; flag <<= 1)
 		check_call(&arena, vec, 1, target_cpu(), flag, -EINVAL);
 	/* Where the caller may not run, but could let itself run. */
 	if (other_cpu() >= 0) {
@@ -272,7 +272,7 @@ static void check_wrong(unsigned int set)
 		strcat(text, ", ");
 	}
 	if (set & 1 << WRONG_FLAGS)
-		flags = 8;
+		flags = 16;
 	if (set & 1 << WRONG_CNT)
 		cnt = MAX + 1;
 	if (set & 1 << WRONG_NO_CPU)

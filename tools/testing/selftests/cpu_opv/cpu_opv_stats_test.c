@@ -20,12 +20,12 @@
 #define TRACE	TRACING "/instances/cpu_opv_test"
 
 enum {
-	CALLS, LOCAL, LOCKED, INTERRUPTED, MIGRATED, IN_PLACE, PINNED,
+	CALLS, LOCAL, LOCKED, INTERRUPTED, MIGRATED, TAKEN, IN_PLACE, PINNED,
 	RETRIES, AGAIN, BUSY, FAULTS, PAGES_PINNED, PINNED_NOW, LONGEST, NR_STATS
 };
 
 static const char *const names[NR_STATS] = {
-	"calls", "local", "locked", "interrupted", "migrated", "in_place",
+	"calls", "local", "locked", "interrupted", "migrated", "taken", "in_place",
 	"pinned", "retries", "eagain", "ebusy", "faults", "pages_pinned", "pinned_now",
 	"longest_ns",
 };
@@ -138,7 +138,7 @@ TEST_F(stats, errors)
 	/* Queries, whether there are such or not. */
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_NR_FLAG), NR_CPU_OPS);
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_VEC_LEN_MAX_FLAG), CPU_OP_VEC_LEN_MAX);
-	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_FLAGS_FLAG), 7);
+	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_FLAGS_FLAG), 15);
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, 8), -1);
 	EXPECT_ADDED([CALLS] = 0);
 	EXPECT_EQ(cpu_opv(&bad, 1, cpus[0], 0), -1);

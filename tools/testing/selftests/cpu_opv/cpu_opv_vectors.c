@@ -73,7 +73,7 @@ void test_queries(void)
 {
 	static const int cnts[] = { 0, 1, 17, -1, INT_MAX, INT_MIN };
 	static const int cpus[] = { 0, -1, INT_MAX, INT_MIN };
-	static const unsigned int flags[] = { 8, 16, 0x80000000, 0x40000000, 0xfffffff8, 0x10000 };
+	static const unsigned int flags[] = { 16, 32, 0x80000000, 0x40000000, 0xfffffff8, 0x10000 };
 	const unsigned int all = CPU_OP_NR_FLAG | CPU_OP_VEC_LEN_MAX_FLAG | CPU_OP_FLAGS_FLAG;
 	struct cpu_op bad = { .op = -1 };
 	struct cpu_op *const vecs[] = { NULL, (void *)-1L, (void *)1L, &bad };
@@ -84,7 +84,7 @@ void test_queries(void)
 
 		expect("operations", call(vec, cnt, cpu, CPU_OP_NR_FLAG), NR_CPU_OPS);
 		expect("longest vector", call(vec, cnt, cpu, CPU_OP_VEC_LEN_MAX_FLAG), MAX);
-		expect("flags", call(vec, cnt, cpu, CPU_OP_FLAGS_FLAG), 7);
+		expect("flags", call(vec, cnt, cpu, CPU_OP_FLAGS_FLAG), 15);
 		for (unsigned int flag = CPU_OP_NR_FLAG; flag <= CPU_OP_FLAGS_FLAG; flag <<= 1)
 			expect("two queries", call(vec, cnt, cpu, all & ~flag), -EINVAL);
 		expect("all queries", call(vec, cnt, cpu, all), -EINVAL);
