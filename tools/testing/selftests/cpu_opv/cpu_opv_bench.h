@@ -83,7 +83,7 @@ void stop_process(void);
 
 /* ---- cpu_opv_bench_cids.c ---- */
 
-/* For concurrency IDs instead of CPUs. To be called while there is no other thread. */
+/* For concurrency IDs instead of CPUs. */
 void measure_cids(void);
 
 /* ---- cpu_opv_bench_others.c ---- */
