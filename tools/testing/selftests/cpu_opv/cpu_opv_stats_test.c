@@ -139,7 +139,7 @@ TEST_F(stats, errors)
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_NR_FLAG), NR_CPU_OPS);
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_VEC_LEN_MAX_FLAG), CPU_OP_VEC_LEN_MAX);
 	EXPECT_EQ(cpu_opv(NULL, 0, 0, CPU_OP_FLAGS_FLAG), 15);
-	EXPECT_EQ(cpu_opv(NULL, 0, 0, 8), -1);
+	EXPECT_EQ(cpu_opv(NULL, 0, 0, 16), -1);
 	EXPECT_ADDED([CALLS] = 0);
 	EXPECT_EQ(cpu_opv(&bad, 1, cpus[0], 0), -1);
 	EXPECT_EQ(cpu_opv(&op, 1, cpus[0], 0), -1);
