@@ -107,7 +107,7 @@
  *
  * What is taken from others. A thread of the address space that is scheduled in,
  * and has no ID, spins for a free one with its runqueue locked: while all others
- * are in use, for one F. Hence interrupts are off while the bit is held, no
+ * are in use, for one F, and for more of them if other callers win the ID. Hence interrupts are off while the bit is held, no
  * lock is taken then, nobody is woken up, and F is as short as on a CPU. Runqueues
  * of others are locked for a few instructions. Interrupts are paid for as above.
  */
@@ -521,9 +521,9 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 
 	/* No fork(2), no exit(2), no change of the mode */
 	scoped_cond_guard(mutex_try, return CID_CHANGES, &mc->mutex) {
-		if (cid_on_cpu(mc->mode))
-			cpu = find_cpu(cid);
-		else
+		/* A failed execve(2) can leave IDs with CPUs in per task mode, too */
+		cpu = find_cpu(cid);
+		if (cpu < 0 && !cid_on_cpu(mc->mode))
 			t = find_task(cid);
 
 		guard(irqsave)();
