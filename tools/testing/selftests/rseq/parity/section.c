@@ -48,10 +48,10 @@ asm(".text\n"
 	LABEL(parity_cs_enter)
 	ENTER
 	LABEL(parity_cs_start)
+	"cmpl $3, " TRIGGER "\n je 3f\n"
 	"movl $1, (" RUN ")\n"
 	"cmpl $1, " TRIGGER "\n je parity_cs_ud2\n"
 	"cmpl $2, " TRIGGER "\n je 2f\n"
-	"cmpl $3, " TRIGGER "\n je parity_cs_spin\n"
 	"cmpl $4, " TRIGGER "\n je 4f\n"
 	"jmp parity_cs_commit\n"
 	LABEL(parity_cs_ud2)
@@ -66,6 +66,8 @@ asm(".text\n"
 	"jmp parity_cs_commit\n"
 	SIGNATURE
 	TARGET(parity_abort_inside, 3)
+	/* Whoever waits for the section to begin finds it at this one instruction. */
+	"3: movl $1, (" RUN ")\n"
 	LABEL(parity_cs_spin)
 	"jmp parity_cs_spin\n"
 	LABEL(parity_cs_commit)
