@@ -89,10 +89,10 @@
  *		- takes the ID from a CPU that runs no thread which has it, and leaves the
  *		  CPU as mm_drop_cid_on_cpu() does.
  *
- *		Both with mm_cid::mutex held, without which no thread of the address
+ *		All with mm_cid::mutex held, without which no thread of the address
  *		space begins or ends and the mode of ownership does not change, and
- *		with the runqueue locked, without which no task is scheduled in or out.
- *		Nothing else changes the owner of an ID.
+ *		from a task or a CPU with the runqueue locked, without which no task is
+ *		scheduled in or out. Nothing else changes the owner of an ID.
  *
  *		The caller keeps the bit while F runs, and clears it. Threads that had
  *		C before were scheduled out, which aborted their sequences.
@@ -100,16 +100,32 @@
  * Each excludes each, as a thread that runs, or the bit, has C or does not. IDs
  * that are just changing hands are not found, and the caller tries again.
  *
- * Ordering. own and running: as on a CPU. taken: the bit is set by a full barrier,
- * or the ID found with a lock that its last owner released, after it had been
- * scheduled out; F comes before clear_bit_unlock(), and the next owner sets the
- * bit by a full barrier.
+ * Ordering. own and running: as on a CPU. taken: the last owner
+ *
+ * - lost the ID as it was scheduled out. __schedule() has a full barrier behind
+ *   the lock of the runqueue, before mm_cid_schedout(); what reads that the bit is
+ *   clear sets it by a full barrier, and who finds the ID with a task or a CPU locks
+ *   the same runqueue;
+ * - or lost it in fork(2), exit(2), execve(2) or a change of the mode, which hold
+ *   mm_cid::mutex, as the caller does.
+ *
+ * F comes before clear_bit_unlock(), and the next owner sets the bit by a full
+ * barrier.
  *
  * What is taken from others. A thread of the address space that is scheduled in,
  * and has no ID, spins for a free one with its runqueue locked: while all others
- * are in use, for one F, and for more of them if other callers win the ID. Hence interrupts are off while the bit is held, no
- * lock is taken then, nobody is woken up, and F is as short as on a CPU. Runqueues
- * of others are locked for a few instructions. Interrupts are paid for as above.
+ * are in use, for one F. Only the holder of mm_cid::mutex competes with it for the
+ * next one, and not before it has let go of the bit and the mutex, which takes
+ * longer than to see that a bit is clear. Interrupts are off while the bit is held,
+ * no lock is taken then, nobody is woken up, and F is as short as on a CPU. Runqueues
+ * of others are locked for a few instructions. fork(2) and exit(2) of the address
+ * space wait for one search and one F.
+ *
+ * Interrupts are paid for as above. They disturb a thread of the caller's own
+ * address space, on isolated CPUs and of real-time classes, too, as membarrier(2)
+ * does. X may switch to a stranger before the interrupt comes, which then only finds
+ * that out: so much of X, within what the slot allows, a process can take which has
+ * a thread there.
  */
 
 #include <linux/sched/exclude.h>
@@ -449,6 +465,12 @@ static struct task_struct *find_task(int cid)
 	return NULL;
 }
 
+static bool runs_with_cid(int cpu, struct mm_struct *mm, int cid)
+{
+	guard(rcu)();
+	return has_cid(rcu_dereference(cpu_rq(cpu)->curr), mm, cid);
+}
+
 /*
  * By per CPU ownership, or because of a task that runs, and drops the ID when it is
  * scheduled out. That can leave the number of the ID with the CPU.
@@ -463,8 +485,7 @@ static int find_cpu(int cid)
 		/* A hint: see take_from_cpu() */
 		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
 		if (owned == cid_to_cpu_cid(cid) ||
-		    (owned == cid_to_transit_cid(cid) &&
-		     has_cid(rcu_dereference_all(cpu_rq(cpu)->curr), mm, cid)))
+		    (owned == cid_to_transit_cid(cid) && runs_with_cid(cpu, mm, cid)))
 			return cpu;
 	}
 	return -1;
@@ -495,12 +516,9 @@ static int take_from_cpu(int cpu, int cid)
 	return CID_TAKEN;
 }
 
-/* Calls @fn with an ID that has been taken, and drops the ID. */
-static void run_with_cid(int cid, sched_exclude_fn_t fn, void *arg)
+static int take_from_nobody(int cid, unsigned long *mask)
 {
-	lockdep_assert_irqs_disabled();
-	fn(arg, true);
-	clear_bit_unlock(cid, mm_cidmask(current->mm));
+	return test_and_set_bit(cid, mask) ? CID_CHANGES : CID_TAKEN;
 }
 
 /* Calls @fn unless a thread that runs has @cid. Returns as enum cid_owner. */
@@ -512,27 +530,26 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 	int owner = CID_CHANGES;
 	int cpu = -1;
 
-	scoped_guard (irqsave) {
-		if (!test_bit(cid, mask) && !test_and_set_bit(cid, mask)) {
-			run_with_cid(cid, fn, arg);
-			return CID_TAKEN;
-		}
-	}
-
-	/* No fork(2), no exit(2), no change of the mode */
+	/* No fork(2), no exit(2), no change of the mode. The search can be preempted. */
 	scoped_cond_guard(mutex_try, return CID_CHANGES, &mc->mutex) {
-		/* A failed execve(2) can leave IDs with CPUs in per task mode, too */
-		cpu = find_cpu(cid);
-		if (cpu < 0 && !cid_on_cpu(mc->mode))
-			t = find_task(cid);
+		if (test_bit(cid, mask)) {
+			if (cid_on_cpu(mc->mode))
+				cpu = find_cpu(cid);
+			else
+				t = find_task(cid);
+		}
 
 		guard(irqsave)();
 		if (t)
 			owner = take_from_task(t, cid);
 		else if (cpu >= 0)
 			owner = take_from_cpu(cpu, cid);
-		if (owner == CID_TAKEN)
-			run_with_cid(cid, fn, arg);
+		else
+			owner = take_from_nobody(cid, mask);
+		if (owner == CID_TAKEN) {
+			fn(arg, true);
+			clear_bit_unlock(cid, mask);
+		}
 	}
 	return owner;
 }
@@ -557,7 +574,6 @@ int sched_exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 		return -EAGAIN;
 	cid = array_index_nospec(cid, num_possible_cpus());
 
-	guard(preempt)();
 	owner = exclude_cid(cid, fn, arg);
 	if (owner == CID_TAKEN)
 		return SCHED_CID_TAKEN;
