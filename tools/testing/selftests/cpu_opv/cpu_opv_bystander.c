@@ -131,6 +131,35 @@ void gate_open(struct gate *gate)
 	syscall(SYS_futex, &gate->open, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+bool children_start(struct children *children, int nr, int (*fn)(void *), void *arg)
+{
+	children->pids = calloc(nr, sizeof(*children->pids));
+	if (!children->pids)
+		return false;
+	for (children->nr = 0; children->nr < nr; children->nr++) {
+		pid_t pid = start_child(fn, arg);
+
+		if (pid < 0)
+			return false;
+		children->pids[children->nr] = pid;
+	}
+	return true;
+}
+
+int children_end(struct children *children)
+{
+	int passed = 0, status;
+
+	for (int i = 0; i < children->nr; i++) {
+		if (wait_child(children->pids[i], &status, 10000))
+			passed += status == 0;
+		else
+			kill_child(children->pids[i], 10000);
+	}
+	free(children->pids);
+	return passed;
+}
+
 int become_nobody(void)
 {
 	pid_t parent = getppid();

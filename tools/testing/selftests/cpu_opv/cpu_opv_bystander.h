@@ -44,6 +44,16 @@ struct gate {
 void gate_wait(struct gate *gate);
 void gate_open(struct gate *gate);
 
+struct children {
+	int nr;
+	pid_t *pids;
+};
+
+/* Processes that run @fn. Returns false if there cannot be so many. */
+bool children_start(struct children *children, int nr, int (*fn)(void *), void *arg);
+/* Waits for their end. Returns how many of them passed. */
+int children_end(struct children *children);
+
 /* ---- who calls: threads of a process of nobody ---- */
 
 #define MAX_CALLERS	16

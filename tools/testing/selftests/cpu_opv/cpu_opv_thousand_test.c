@@ -38,7 +38,7 @@ struct shared {
 
 FIXTURE(thousand) {
 	struct shared *shared;
-	pid_t *pids;
+	struct children children;
 };
 
 FIXTURE_SETUP(thousand)
@@ -52,8 +52,6 @@ FIXTURE_SETUP(thousand)
 	ASSERT_TRUE(self->shared != MAP_FAILED);
 	self->shared->mem = maximal_memory(MAP_SHARED);
 	ASSERT_TRUE(self->shared->mem != NULL);
-	self->pids = calloc(NR_PROCESSES, sizeof(*self->pids));
-	ASSERT_TRUE(self->pids != NULL);
 	supervise();
 	ASSERT_TRUE(observers_start(SCHED_OTHER));
 }
@@ -101,29 +99,6 @@ static int one_of_them(void *arg)
 		}
 	}
 	return KSFT_PASS;
-}
-
-static bool start_all(FIXTURE_DATA(thousand) *self)
-{
-	for (int i = 0; i < NR_PROCESSES; i++) {
-		self->pids[i] = start_child(one_of_them, self->shared);
-		if (self->pids[i] < 0)
-			return false;
-	}
-	return true;
-}
-
-static int reap_all(FIXTURE_DATA(thousand) *self)
-{
-	int passed = 0, status;
-
-	for (int i = 0; i < NR_PROCESSES; i++) {
-		if (wait_child(self->pids[i], &status, 10000))
-			passed += status == 0;
-		else
-			kill_child(self->pids[i], 10000);
-	}
-	return passed;
 }
 
 static int compare_parts(const void *a, const void *b)
@@ -185,13 +160,13 @@ TEST_F_TIMEOUT(thousand, others_go_on, 300)
 	struct shared *shared = self->shared;
 	struct progress without;
 
-	if (!start_all(self))
+	if (!children_start(&self->children, NR_PROCESSES, one_of_them, shared))
 		SKIP(return, "cannot start %d processes", NR_PROCESSES);
 	without = measure();
 	for (int i = 0; i < NR_ELEMS(vectors); i++)
 		check_vectors(_metadata, shared, i, &without);
 	__atomic_store_n(&shared->stop, true, __ATOMIC_RELAXED);
-	EXPECT_EQ(reap_all(self), NR_PROCESSES);
+	EXPECT_EQ(children_end(&self->children), NR_PROCESSES);
 	EXPECT_EQ(shared->error, 0);
 	EXPECT_EQ(shared->busy, 0);
 	TH_LOG("%ld calls, %ld times EAGAIN", shared->done, shared->again);
