@@ -4,9 +4,11 @@
  * the same data, or by a signal handler that does: what comes out has to be what comes out of one
  * after the other.
  *
- * A child does the operation, this process traces it. A thread that is stepped never gets through a
- * sequence: it is taken for one that runs no sequence as long as it is stepped, by a rseq_cs of 0,
- * and has its rseq_cs again at the instruction where it is interrupted.
+ * A child does the operation again and again, this process traces it. It is stepped through once, to
+ * find the instructions. A thread that is stepped never gets through a sequence: it is taken for
+ * one that runs none, by a rseq_cs of 0. Then, for each instruction, it runs up to there, by a
+ * breakpoint of the hardware, and is interrupted. Where an instruction repeats, it is stepped on
+ * from there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +27,7 @@
 #include "tap.h"
 
 #define BYTES		12
-#define MAX_STEPS	10000
+#define MAX_POINTS	1000
 
 struct state {
 	intptr_t v, v2, load;
@@ -193,22 +195,31 @@ static void handler(int sig)
 	percpu_addv(mode, &shared->nested, 1, place);
 }
 
+static bool stopped_by(pid_t child, int sig)
+{
+	int status;
+
+	return waitpid(child, &status, 0) == child && WIFSTOPPED(status) && WSTOPSIG(status) == sig;
+}
+
+/* It stops by SIGSTOP before each time. */
 static pid_t start(const struct op *op)
 {
 	pid_t child;
 
 	current = op;
-	reset(op);
 	child = fork();
 	if (child)
-		return child;
+		return stopped_by(child, SIGSTOP) ? child : -1;
 	signal(SIGUSR1, handler);
 	place = percpu_current_index(mode);
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		_exit(1);
-	shared->ret = op->run();
-	shared->error = errno;
-	_exit(0);
+	while (!raise(SIGSTOP)) {
+		shared->ret = op->run();
+		shared->error = errno;
+	}
+	_exit(1);
 }
 
 static struct user_regs_struct regs_of(pid_t child)
@@ -226,110 +237,158 @@ static unsigned long word_at(pid_t child, unsigned long address)
 
 static bool step(pid_t child)
 {
-	int status;
-
-	return !ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) &&
-	       waitpid(child, &status, 0) == child && WIFSTOPPED(status) &&
-	       WSTOPSIG(status) == SIGTRAP;
+	return !ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) && stopped_by(child, SIGTRAP);
 }
 
-/* A sequence that the child is in, or was. */
-struct sequence {
-	unsigned long descriptor, start, end;
-	bool entered, left;
+static unsigned long ip_of(pid_t child)
+{
+	return regs_of(child).rip;
+}
+
+/* The breakpoint; 0: none. */
+static bool set_breakpoint(pid_t child, unsigned long address)
+{
+	const size_t registers = offsetof(struct user, u_debugreg);
+
+	return !ptrace(PTRACE_POKEUSER, child, registers, address) &&
+	       !ptrace(PTRACE_POKEUSER, child, registers + 7 * sizeof(long), !!address);
+}
+
+/* If it does not come there, it has stopped before the next time. */
+static bool run_to(pid_t child, unsigned long address)
+{
+	bool there = set_breakpoint(child, address) && !ptrace(PTRACE_CONT, child, NULL, NULL) &&
+		     stopped_by(child, SIGTRAP) && ip_of(child) == address;
+
+	return set_breakpoint(child, 0) && there;
+}
+
+static bool finish(pid_t child, int sig)
+{
+	return !ptrace(PTRACE_CONT, child, NULL, sig) && stopped_by(child, SIGSTOP);
+}
+
+/* An instruction where the operation can be interrupted: the repeated ones follow each other. */
+struct point {
+	unsigned long ip;
+	int repeated;
+	bool inside, behind;	/* the sequence */
 };
 
-static void look(struct sequence *s, pid_t child, unsigned long ip, unsigned long rseq_cs)
-{
-	unsigned long descriptor = word_at(child, rseq_cs);
-
-	if (descriptor) {
-		s->descriptor = descriptor;
-		s->start = word_at(child, descriptor + 8);
-		s->end = s->start + word_at(child, descriptor + 16);
-		ptrace(PTRACE_POKEDATA, child, rseq_cs, 0);
-	}
-	if (s->descriptor && ip >= s->start && ip < s->end)
-		s->entered = true;
-	else if (s->entered)
-		s->left = true;
-}
-
-enum outcome { RIGHT, WRONG, BROKEN, END };
-
-/* Interrupts the child at instruction number @at of the operation. */
-static enum outcome interrupt(const struct op *op, int at, bool by_signal, bool *inside)
+/* What a step found: whether the child is in a sequence, or was, which it then does not know. */
+static struct point look(pid_t child, const struct point *before, unsigned long *descriptor)
 {
 	unsigned long rseq_cs = (unsigned long)&percpu_thread_area(mode)->rseq_cs;
-	unsigned long back = 0;
-	struct sequence s = { 0 };
-	struct state got, expected;
-	pid_t child = start(op);
-	int status, steps = 0, number = -1;
+	unsigned long entered = word_at(child, rseq_cs), start, end;
+	struct point point = { .ip = ip_of(child) };
 
-	if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
-		return BROKEN;
-	while (number < at) {
-		struct user_regs_struct regs;
-
-		if (steps++ > MAX_STEPS || !step(child)) {
-			kill(child, SIGKILL);
-			waitpid(child, &status, 0);
-			return BROKEN;
-		}
-		regs = regs_of(child);
-		if (!back && regs.rip == (unsigned long)op->run)
-			back = word_at(child, regs.rsp);
-		if (!back)
-			continue;
-		if (regs.rip == back) {
-			kill(child, SIGKILL);
-			waitpid(child, &status, 0);
-			return s.entered ? END : BROKEN;
-		}
-		look(&s, child, regs.rip, rseq_cs);
-		number++;
+	ptrace(PTRACE_POKEDATA, child, rseq_cs, 0);
+	/* What was left from before is none of this operation. */
+	if (!before)
+		return point;
+	if (entered)
+		*descriptor = entered;
+	if (*descriptor) {
+		start = word_at(child, *descriptor + 8);
+		end = start + word_at(child, *descriptor + 16);
+		point.inside = point.ip >= start && point.ip < end;
+		point.behind = !point.inside && (before->inside || before->behind);
 	}
-	*inside = s.entered && !s.left;
-	if (*inside)
-		ptrace(PTRACE_POKEDATA, child, rseq_cs, s.descriptor);
+	if (before->ip == point.ip)
+		point.repeated = before->repeated + 1;
+	return point;
+}
+
+/* All points of an operation, from its first instruction to its return; 0 if that failed. */
+static int find_points(const struct op *op, pid_t child, struct point *points,
+		       unsigned long *descriptor)
+{
+	unsigned long back;
+	int n = 0;
+
+	*descriptor = 0;
+	reset(op);
+	if (!run_to(child, (unsigned long)op->run))
+		return 0;
+	back = word_at(child, regs_of(child).rsp);
+	do {
+		points[n] = look(child, n ? &points[n - 1] : NULL, descriptor);
+		n++;
+	} while (n < MAX_POINTS && step(child) && ip_of(child) != back);
+	return ip_of(child) == back && *descriptor && finish(child, 0) ? n : 0;
+}
+
+/* Brings the child to @point, as if it had run there without any interruption. */
+static bool go(pid_t child, const struct point *point, unsigned long descriptor)
+{
+	unsigned long rseq_cs = (unsigned long)&percpu_thread_area(mode)->rseq_cs;
+
+	if (!run_to(child, point->ip))
+		return false;
+	ptrace(PTRACE_POKEDATA, child, rseq_cs, 0);
+	for (int i = 0; i < point->repeated; i++) {
+		if (!step(child) || ip_of(child) != point->ip)
+			return false;
+	}
+	if (point->inside)
+		ptrace(PTRACE_POKEDATA, child, rseq_cs, descriptor);
+	return true;
+}
+
+enum outcome { RIGHT, WRONG, BROKEN };
+
+static enum outcome interrupt(const struct op *op, pid_t child, const struct point *point,
+			      unsigned long descriptor, bool by_signal)
+{
+	struct state got, expected;
+
+	reset(op);
+	if (!go(child, point, descriptor))
+		return BROKEN;
 	if (!by_signal)
 		op->interfere();
-	ptrace(PTRACE_DETACH, child, NULL, by_signal ? SIGUSR1 : 0);
-	if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status))
+	if (!finish(child, by_signal ? SIGUSR1 : 0))
 		return BROKEN;
 	if (shared->nested != by_signal)
 		return WRONG;
 	got = *shared;
-	expected = in_order(op, s.left);
+	expected = in_order(op, point->behind);
 	/* A counter never mixes sequences and atomic instructions on one word. */
-	if (same(&got, &expected) && (op->run != counter_add || got.counter.by_atomics >= *inside))
+	if (same(&got, &expected) &&
+	    (op->run != counter_add || got.counter.by_atomics >= point->inside))
 		return RIGHT;
-	printf("# at %d: %d (errno %d), v %ld, v2 %ld; expected %d, v %ld, v2 %ld\n", at, got.ret,
-	       got.error, (long)got.v, (long)got.v2, expected.ret, (long)expected.v,
+	printf("# at %#lx: %d (errno %d), v %ld, v2 %ld; expected %d, v %ld, v2 %ld\n", point->ip,
+	       got.ret, got.error, (long)got.v, (long)got.v2, expected.ret, (long)expected.v,
 	       (long)expected.v2);
 	return WRONG;
 }
 
 static void interrupt_everywhere(const struct op *op, bool by_signal)
 {
-	int at, inside = 0, wrong = 0;
-	enum outcome outcome;
+	static struct point points[MAX_POINTS];
+	int outcomes[3] = { 0 }, inside = 0;
+	unsigned long descriptor;
+	pid_t child = start(op);
+	int n = find_points(op, child, points, &descriptor);
 
-	for (at = 0; ; at++) {
-		bool in = false;
+	for (int i = 0; i < n; i++) {
+		enum outcome outcome = BROKEN;
 
-		outcome = interrupt(op, at, by_signal, &in);
-		if (outcome == END || outcome == BROKEN)
-			break;
-		inside += in;
-		wrong += outcome == WRONG;
+		/* Something else may interrupt it before it is there. */
+		for (int tries = 0; outcome == BROKEN && tries < 5; tries++)
+			outcome = interrupt(op, child, &points[i], descriptor, by_signal);
+		outcomes[outcome]++;
+		inside += points[i].inside;
 	}
 	/* At the least: two for the index, one for the change. */
-	ok(outcome == END && !wrong && inside >= 3,
-	   "%s, by %s, %s: %d instructions, %d of them in the sequence, %d wrong", op->name,
-	   mode == RSEQ_PERCPU_CPU_ID ? "CPU" : "mm_cid", by_signal ? "signal" : "thread", at,
-	   inside, wrong);
+	ok(outcomes[RIGHT] == n && inside >= 3,
+	   "%s, by %s, %s: %d instructions, %d of them in the sequence, %d wrong, %d not reached",
+	   op->name, mode == RSEQ_PERCPU_CPU_ID ? "CPU" : "mm_cid", by_signal ? "signal" : "thread",
+	   n, inside, outcomes[WRONG], outcomes[BROKEN]);
+	if (child > 0) {
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
 }
 
 int main(void)
