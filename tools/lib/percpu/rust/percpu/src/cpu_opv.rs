@@ -12,6 +12,8 @@ const FLAGS_FLAG: u32 = 1 << 2;
 pub(crate) const MM_CID_FLAG: u32 = 1 << 3;
 /// Bytes that a copy can have.
 pub(crate) const DATA_LEN_MAX: usize = 4096;
+/// Bytes that all operations of a vector can have.
+pub(crate) const VECTOR_LEN_MAX: usize = DATA_LEN_MAX + 15 * 8;
 
 /// How often a vector is tried that lost against others.
 const TRIES: u32 = 1000;

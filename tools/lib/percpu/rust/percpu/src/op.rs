@@ -207,6 +207,26 @@ pub unsafe fn exchange<I: Index>(v: *mut usize, newv: usize, index: u32) -> Resu
     }
 }
 
+/// Copies the words from `v` on to `old`, and stores 0 to them, all at once: for an index that the
+/// thread need not have, by cpu_opv(2) alone.
+///
+/// # Safety
+///
+/// As for [`addv()`], for each of the words.
+pub unsafe fn take<I: Index>(v: *mut usize, old: &mut [usize], index: u32) -> Result<(), Error> {
+    static ZEROES: [usize; WORDS] = [0; WORDS];
+    const WORDS: usize = cpu_opv::VECTOR_LEN_MAX / 2 / size_of::<usize>();
+
+    assert!(old.len() <= WORDS, "more words than a vector can have");
+    let len = size_of_val(old);
+    let (copy, clear) = (
+        Op::memcpy(old.as_mut_ptr().cast(), v.cast(), len),
+        Op::memcpy(v.cast(), ZEROES.as_ptr().cast(), len),
+    );
+    // SAFETY: By contract.
+    unsafe { cpu_opv::run::<I>(&[copy, clear], index) }.map(drop)
+}
+
 /// Does `operation` for the index that the thread has. What has no way to do that for an index
 /// that the thread has lost meanwhile, or must not, does it for the next one.
 #[inline(always)]
