@@ -8,7 +8,7 @@ use percpu::op::{self, NotDone};
 use percpu::Cid;
 
 use crate::segment::{self, Page, Segment, HUGE, PAGE, RUN};
-use crate::{cache, central, class, mode, os, reclaim};
+use crate::{cache, central, class, mode, os};
 
 /// How many blocks of a class a cache may have: none as long as caches are not used.
 static LIMITS: [AtomicUsize; class::COUNT] = [const { AtomicUsize::new(0) }; class::COUNT];
@@ -56,7 +56,6 @@ fn refill(class: usize, why: NotDone) -> usize {
         }
         return central::take_one(class).unwrap_or(0);
     }
-    reclaim::notice();
     let Some(chain) = central::take(class) else {
         return 0;
     };
@@ -117,7 +116,7 @@ pub(crate) unsafe fn free(block: usize) {
             // SAFETY: By contract.
             if let Err(why) = unsafe { cache::push(class, block, limit.load(Relaxed)) } {
                 // SAFETY: By contract.
-                unsafe { flush(class, block, why) };
+                os::quietly(|| unsafe { flush(class, block, why) });
             }
         }
         // SAFETY: By contract.

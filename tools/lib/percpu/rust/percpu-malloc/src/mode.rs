@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1 OR BSD-2-Clause
 //! Whether caches are used, or each block is checked: decided once, when the environment is there.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicU8, Ordering::*};
 
 use crate::segment::{self, PAGE};
 use crate::{cache, central, class, heap, os, reclaim};
@@ -37,6 +37,8 @@ fn decide() -> bool {
     }
     // SAFETY: The handlers are there as long as the program; the name ends with a zero byte.
     let debug = unsafe {
+        let alone = libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr());
+        SINGLE_THREADED.store(alone.cast(), Relaxed);
         libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child));
         let value = libc::getenv(c"PERCPU_MALLOC_DEBUG".as_ptr());
         !value.is_null() && *value != 0 && *value as u8 != b'0'
@@ -76,10 +78,18 @@ pub(crate) fn given(class: usize, block: usize) {
     }
 }
 
+/// The C library's variable that tells whether the program has no threads; NULL is not known.
+static SINGLE_THREADED: AtomicPtr<AtomicU8> = AtomicPtr::new(core::ptr::null_mut());
+/// It was so at fork(2). In the hands of who has the locks.
+static WAS_ALONE: AtomicBool = AtomicBool::new(false);
+
 /// In the child, what is behind the caches is whole, because nobody held a lock.
 extern "C" fn before_fork() {
     central::acquire();
     segment::acquire();
+    // SAFETY: The variable stays where it is.
+    let alone = unsafe { SINGLE_THREADED.load(Relaxed).as_ref() };
+    WAS_ALONE.store(alone.is_some_and(|alone| alone.load(Relaxed) != 0), Relaxed);
 }
 
 extern "C" fn after_fork() {
@@ -88,8 +98,10 @@ extern "C" fn after_fork() {
 }
 
 extern "C" fn in_child() {
+    let alone = WAS_ALONE.load(Relaxed);
     after_fork();
-    if reclaim::forked() {
+    reclaim::forked();
+    if !alone {
         cache::forget();
     }
 }

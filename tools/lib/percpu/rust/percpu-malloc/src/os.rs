@@ -5,7 +5,7 @@ use core::ptr::null_mut;
 use core::sync::atomic::AtomicU32;
 
 /// Runs a system call, and puts errno back.
-fn quietly<T>(call: impl FnOnce() -> T) -> T {
+pub(crate) fn quietly<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: The address of this thread's errno.
     unsafe {
         let errno = libc::__errno_location();

@@ -3,20 +3,19 @@
 //! offline. A thread that is pinned to one CPU does it, by cpu_opv(2), for all IDs. Whoever has the
 //! ID does nothing for that.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicBool, Ordering::*};
 
 use percpu::op;
 
 use crate::{cache, central, class, os, segment};
 
-/// A cache that has not changed for so long is taken back.
-const PERIOD_MS: u64 = 200;
+/// A cache that has not changed for so long is taken back. If there is nothing to do, again and
+/// again, the thread sleeps longer: whoever fills a cache does not wake it.
+const PERIOD_MS: u32 = 200;
+const LONGEST_MS: u32 = 6400;
 
-/// There are threads, or were: so there can be other IDs, and there is a thread of ours.
-static THREADS: AtomicBool = AtomicBool::new(false);
-
-/// 1 while our thread waits for something to do.
-static WAITING: AtomicU32 = AtomicU32::new(0);
+/// The thread is there.
+static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Takes back what all caches have. Answers how many bytes. On kernels without cpu_opv(2), those of
 /// the own ID alone.
@@ -59,18 +58,9 @@ pub(crate) fn cached() -> usize {
         .sum()
 }
 
-/// A cache was filled: there will be something to do.
-#[inline]
-pub(crate) fn notice() {
-    if WAITING.load(Relaxed) != 0 && WAITING.swap(0, AcqRel) != 0 {
-        os::wake(&WAITING);
-    }
-}
-
-/// In a child of fork(2), which does not have our thread. Answers whether there were threads.
-pub(crate) fn forked() -> bool {
-    WAITING.store(0, Relaxed);
-    THREADS.swap(false, Relaxed)
+/// In a child of fork(2), which does not have our thread.
+pub(crate) fn forked() {
+    STARTED.store(false, Relaxed);
 }
 
 type Start = unsafe extern "C" fn(
@@ -82,7 +72,7 @@ type Start = unsafe extern "C" fn(
 
 /// Before the program creates a thread: creates ours, once, with `create`, as pthread_create().
 pub(crate) fn start(create: Start) {
-    if THREADS.swap(true, AcqRel) || !percpu::cpu_opv_available::<percpu::Cid>() {
+    if STARTED.swap(true, AcqRel) || !percpu::cpu_opv_available::<percpu::Cid>() {
         return;
     }
     // SAFETY: Attributes are initialized before and destroyed after their use; signals are for the
@@ -119,24 +109,28 @@ extern "C" fn run(_: *mut libc::c_void) -> *mut libc::c_void {
             None => return core::ptr::null_mut(),
         }
     };
+    let mut sleep = PERIOD_MS;
     loop {
-        if !round(ids, last) {
-            // Nothing is cached. Chains and pages are not used by anybody either.
+        // SAFETY: Whatever ends it, it is only a sleep.
+        unsafe { libc::usleep(sleep * 1000) };
+        let (taken, used) = round(ids, last);
+        if taken > 0 || !used {
             central::clean();
             segment::clean();
-            WAITING.store(1, Release);
-            while WAITING.load(Acquire) != 0 {
-                os::wait(&WAITING, 1);
-            }
         }
-        // SAFETY: The time is valid.
-        unsafe { libc::usleep((PERIOD_MS * 1000) as u32) };
+        let idle = taken == 0 && !used;
+        sleep = if idle {
+            LONGEST_MS.min(2 * sleep)
+        } else {
+            PERIOD_MS
+        };
     }
 }
 
-/// Takes back caches that have not changed since the last round. Answers whether there are others.
-fn round(ids: usize, last: &mut [usize]) -> bool {
-    let mut some = false;
+/// Takes back caches that have not changed since the last round. Answers how many bytes, and
+/// whether there are others.
+fn round(ids: usize, last: &mut [usize]) -> (usize, bool) {
+    let (mut taken, mut used) = (0, false);
     for (id, last) in (0..ids).zip(last.chunks_exact_mut(class::COUNT)) {
         let before: [usize; class::COUNT] = core::array::from_fn(|class| last[class]);
         last.iter_mut()
@@ -144,15 +138,15 @@ fn round(ids: usize, last: &mut [usize]) -> bool {
             .for_each(|(class, last)| *last = cache::look(id, class));
         if *last == before {
             // Idle: in one call.
-            of_id(id);
+            taken += of_id(id);
             continue;
         }
+        used = true;
         for class in 1..class::COUNT {
             if last[class] != 0 && last[class] == before[class] {
-                of_class(id, class);
+                taken += of_class(id, class);
             }
         }
-        some = true;
     }
-    some
+    (taken, used)
 }

@@ -120,23 +120,22 @@ fn copy<I: Index>(data: *mut Data) -> Outcome {
 /// For 16 bytes.
 const SHIFT: u32 = 4;
 
-fn here(result: Result<usize, NotDone>, again: impl Fn() -> Result<usize, NotDone>) -> Outcome {
-    // There is no fallback: as an allocator would, once more.
-    match if result == Err(NotDone::Aborted) {
-        again()
-    } else {
-        result
-    } {
-        Ok(node) => Outcome::Done(node),
-        Err(NotDone::Limit) => Outcome::Different,
-        Err(NotDone::Aborted) => Outcome::Aborted,
+fn here(attempt: impl Fn() -> Result<usize, NotDone>) -> Outcome {
+    // There is no fallback: as an allocator would, again.
+    for _ in 0..100 {
+        match attempt() {
+            Ok(node) => return Outcome::Done(node),
+            Err(NotDone::Limit) => return Outcome::Different,
+            Err(NotDone::Aborted) => {}
+        }
     }
+    Outcome::Aborted
 }
 
 fn pop_here<I: Index>(data: *mut Data) -> Outcome {
     // SAFETY: See addv(); all heads point to nodes while there is one.
     let pop = || unsafe { op::pop_here::<I, SHIFT>((&raw mut (*data).heads).cast()) };
-    here(pop(), pop)
+    here(pop)
 }
 
 fn push_here<I: Index>(data: *mut Data) -> Outcome {
@@ -145,7 +144,7 @@ fn push_here<I: Index>(data: *mut Data) -> Outcome {
         let (heads, node) = (&raw mut (*data).heads, &raw mut (*data).nodes[0]);
         op::push_here::<I, SHIFT>(heads.cast(), node as usize, 2).map(|()| 0)
     };
-    here(push(), push)
+    here(push)
 }
 
 /// Two nodes in each list; the second one is the last.

@@ -9,7 +9,7 @@ use std::thread::scope;
 use percpu::{Cid, Counter, Cpu, Error, FreeList, Index, Node, PushError, Registration, Ring};
 
 const THREADS: usize = 8;
-const ROUNDS: usize = 20_000;
+const ROUNDS: usize = 5_000;
 
 /// What an operation can answer on a kernel without cpu_opv(2), on a crowded machine.
 fn may_fail<I: Index>(error: Error) {
