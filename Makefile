@@ -11,6 +11,7 @@ help:
 	@echo 'make test-full  as test, with the long tests, more as 32-bit programs, and our objects in other configurations'
 	@echo 'make test-debug the tests on kernels that look for mistakes (DEBUG="kasan kcsan rt")'
 	@echo 'make bench      measure Rust against C; results in build/bench/'
+	@echo 'make bench-alloc measure percpu-malloc against other allocators, and its drains'
 	@echo 'make check      formatting, lints, warnings, kernel style'
 	@echo 'make kernel     build only (IMPL="rust c rust-bench c-bench"; default: rust)'
 	@echo 'make setup      find the tools, install or name those that are missing'
@@ -56,6 +57,10 @@ bench: tree
 	@scripts/kernel rust-bench c-bench rust-bench-stats
 	@scripts/bench
 
+bench-alloc: tree
+	@scripts/kernel rust-bench
+	@scripts/bench-alloc
+
 check: tree
 	@scripts/check
 
@@ -65,4 +70,4 @@ series: tree
 clean:
 	@rm -rf build
 
-.PHONY: help setup tree kernel boot test test-full test-debug bench check series clean
+.PHONY: help setup tree kernel boot test test-full test-debug bench bench-alloc check series clean
