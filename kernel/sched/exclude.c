@@ -118,8 +118,10 @@
  * next one, and not before it has let go of the bit and the mutex, which takes
  * longer than to see that a bit is clear. Interrupts are off while the bit is held,
  * no lock is taken then, nobody is woken up, and F is as short as on a CPU. Runqueues
- * of others are locked for a few instructions. fork(2) and exit(2) of the address
- * space wait for one search and one F.
+ * of others are locked for a few instructions, not those of CPUs which run a thread
+ * with C. fork(2) and exit(2) of the address space wait for the callers before them.
+ * Each holds the mutex with preemption off, for a walk over no more tasks than
+ * there are CPUs, and one F.
  *
  * Interrupts are paid for as above. They disturb a thread of the caller's own
  * address space, on isolated CPUs and of real-time classes, too, as membarrier(2)
@@ -444,51 +446,57 @@ int sched_exclude_interrupt(int cpu, sched_exclude_fn_t fn, void *arg)
 /* Who has an ID. If a thread that runs: the number of its CPU. */
 enum cid_owner {
 	CID_TAKEN	= -1,	/* The caller, now */
-	CID_CHANGES	= -2,
+	CID_CHANGES	= -2,	/* Nobody that can be told: look again */
 };
 
+/* A hint: @cpu can switch to another task at any time. */
+static bool runs_with_cid(int cpu, int cid)
+{
+	guard(rcu)();
+	return data_race(has_cid(rcu_dereference(cpu_rq(cpu)->curr), current->mm, cid));
+}
+
 /*
- * By per task ownership, or because it runs, and drops the ID when it is scheduled
- * out. Tasks that have not run since the ownership was per CPU still have the ID
- * of a CPU, marked as that, which is none of theirs. The list is not longer now
- * than there are possible CPUs.
+ * Returns the CPU that runs a thread with @cid, with @runs set; or else one that
+ * owns it, or -1. A hint: see exclude_interrupted() and take_from_cpu().
+ *
+ * The number of the ID stays with CPUs that have lost it, and is with those that
+ * run a thread which owns it.
+ */
+static int find_cpu(int cid, bool *runs)
+{
+	struct mm_struct *mm = current->mm;
+	int cpu, owner = -1;
+	unsigned int owned;
+
+	for_each_possible_cpu(cpu) {
+		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
+		if (cpu_cid_to_cid(cid_from_transit_cid(owned)) != cid)
+			continue;
+		if (runs_with_cid(cpu, cid)) {
+			*runs = true;
+			return cpu;
+		}
+		if (cid_on_cpu(owned))
+			owner = cpu;
+	}
+	return owner;
+}
+
+/*
+ * Returns the task that owns @cid, or NULL. A hint: see take_from_task(). Tasks that
+ * have not run since the ownership was per CPU still have the ID of a CPU, marked as
+ * that, which is none of theirs. The list is not longer now than there are CPUs.
  */
 static struct task_struct *find_task(int cid)
 {
 	struct task_struct *t;
 
 	hlist_for_each_entry(t, &current->mm->mm_cid.user_list, mm_cid.node) {
-		/* A hint: see take_from_task() */
 		if (cid_from_transit_cid(data_race(t->mm_cid.cid)) == cid)
 			return t;
 	}
 	return NULL;
-}
-
-static bool runs_with_cid(int cpu, struct mm_struct *mm, int cid)
-{
-	guard(rcu)();
-	return has_cid(rcu_dereference(cpu_rq(cpu)->curr), mm, cid);
-}
-
-/*
- * By per CPU ownership, or because of a task that runs, and drops the ID when it is
- * scheduled out. That can leave the number of the ID with the CPU.
- */
-static int find_cpu(int cid)
-{
-	struct mm_struct *mm = current->mm;
-	unsigned int owned;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		/* A hint: see take_from_cpu() */
-		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
-		if (owned == cid_to_cpu_cid(cid) ||
-		    (owned == cid_to_transit_cid(cid) && runs_with_cid(cpu, mm, cid)))
-			return cpu;
-	}
-	return -1;
 }
 
 static int take_from_task(struct task_struct *t, int cid)
@@ -516,9 +524,9 @@ static int take_from_cpu(int cpu, int cid)
 	return CID_TAKEN;
 }
 
-static int take_from_nobody(int cid, unsigned long *mask)
+static int take_from_nobody(int cid)
 {
-	return test_and_set_bit(cid, mask) ? CID_CHANGES : CID_TAKEN;
+	return test_and_set_bit(cid, mm_cidmask(current->mm)) ? CID_CHANGES : CID_TAKEN;
 }
 
 /* Calls @fn unless a thread that runs has @cid. Returns as enum cid_owner. */
@@ -528,16 +536,20 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 	unsigned long *mask = mm_cidmask(current->mm);
 	struct task_struct *t = NULL;
 	int owner = CID_CHANGES;
+	bool runs = false;
 	int cpu = -1;
 
-	/* No fork(2), no exit(2), no change of the mode. The search can be preempted. */
+	/* It can be long: with nothing held, and those that run are not disturbed */
+	if (test_bit(cid, mask))
+		cpu = find_cpu(cid, &runs);
+	if (runs)
+		return cpu;
+
+	/* No fork(2), no exit(2), no change of the mode */
+	guard(preempt)();
 	scoped_cond_guard(mutex_try, return CID_CHANGES, &mc->mutex) {
-		if (test_bit(cid, mask)) {
-			if (cid_on_cpu(mc->mode))
-				cpu = find_cpu(cid);
-			else
-				t = find_task(cid);
-		}
+		if (cpu < 0 && test_bit(cid, mask) && !cid_on_cpu(mc->mode))
+			t = find_task(cid);
 
 		guard(irqsave)();
 		if (t)
@@ -545,7 +557,7 @@ static int exclude_cid(int cid, sched_exclude_fn_t fn, void *arg)
 		else if (cpu >= 0)
 			owner = take_from_cpu(cpu, cid);
 		else
-			owner = take_from_nobody(cid, mask);
+			owner = take_from_nobody(cid);
 		if (owner == CID_TAKEN) {
 			fn(arg, true);
 			clear_bit_unlock(cid, mask);

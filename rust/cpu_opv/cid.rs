@@ -21,15 +21,10 @@ use kernel::{
     prelude::*, //
 };
 
-/// How often a caller waits for those who may be in its way, before it is told to try again.
-const LOOKS: usize = 1024;
-
 /// A concurrency ID of the caller's address space.
 pub(crate) struct WithCid<'a> {
     caller: &'a Caller,
     cid: Cid,
-    /// How often the caller may still look again.
-    looks: usize,
 }
 
 impl<'a> WithCid<'a> {
@@ -39,18 +34,15 @@ impl<'a> WithCid<'a> {
     ///
     /// `EINVAL` if there is none.
     pub(crate) fn new(caller: &'a Caller, number: c_int) -> Result<Self> {
-        Ok(Self {
-            caller,
-            cid: Cid::new(number)?,
-            looks: LOOKS,
-        })
+        let cid = Cid::new(number)?;
+
+        Ok(Self { caller, cid })
     }
 }
 
 impl Target for WithCid<'_> {
-    /// Waits for those who may have been in the way. `EAGAIN` if that was in vain too often.
+    /// Waits for those who may have been in the way.
     fn look_again(&mut self) -> Result {
-        self.looks = self.looks.checked_sub(1).ok_or(EAGAIN)?;
         exclude::wait_for_cids(self.caller)
     }
 

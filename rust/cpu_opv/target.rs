@@ -39,8 +39,8 @@ pub(crate) trait Target {
     ///
     /// # Errors
     ///
-    /// `ENXIO` if it is a CPU that the caller may not name any more; `ENOMEM`; `EAGAIN` if it is an
-    /// ID and the caller has looked too often; `EINTR` if the caller was killed.
+    /// `ENXIO` if it is a CPU that the caller may not name any more; `ENOMEM`; `EINTR` if the caller
+    /// was killed.
     fn look_again(&mut self) -> Result;
 
     /// Tries to run `section`, which accesses `user_memory` or not, where it keeps out the target.

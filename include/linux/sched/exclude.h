@@ -5,7 +5,7 @@
 #include <linux/types.h>
 
 /**
- * typedef sched_exclude_fn_t - What runs while user code is kept off a CPU
+ * typedef sched_exclude_fn_t - What runs while user code is kept off
  * @arg:	As passed by the caller
  * @own:	User accesses reach the memory of the caller, with its rights. They
  *		must not be resolved by page faults: see pagefault_disable()

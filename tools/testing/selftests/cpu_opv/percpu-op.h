@@ -9,9 +9,9 @@
  *                        belongs to a CPU, such as memory of its NUMA node.
  *   RSEQ_PERCPU_MM_CID   the concurrency ID. The data is that of one address space: others have the
  *                        same IDs. There are as few as threads run at the same time, and each can
- *                        be worked on from everywhere: ENXIO and EBUSY do not occur. An ID can go
- *                        from one CPU to another.
- * @index is below the number of possible CPUs in both modes.
+ *                        be worked on from everywhere: without ENXIO, and with EBUSY only for
+ *                        memory that cannot be pinned. An ID can go from one CPU to another.
+ * @index is the number of a possible CPU, or an ID below the number of those.
  *
  * All return 0 if it was done, > 0 if a comparison failed (which of two, only the fallback can
  * tell), or -1 with errno of cpu_opv. These errors are no mistakes of the caller:
@@ -46,7 +46,8 @@ void percpu_op_choose(void);
 
 /*
  * A thread that is not registered is on CPU -1, where no sequence gets through. But it has
- * concurrency ID 0, as another one has.
+ * concurrency ID 0, as another one has. What cannot be seen here: a child of vfork(2) sees the area
+ * of its parent, and must not try sequences at all.
  */
 static inline bool percpu_op_fast(enum rseq_percpu_mode mode)
 {
