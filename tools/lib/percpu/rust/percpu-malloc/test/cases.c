@@ -194,9 +194,20 @@ static void test_api(void)
 		CHECK(((char *)p)[i] == 1);
 	p = realloc(p, 10);
 	CHECK(p && malloc_usable_size(p) < 100);
-	errno = 12345;
 	free(p);
-	CHECK(errno == 12345);
+
+	/* Whatever has to be done for it, free() keeps errno. */
+	for (size_t size = 16; size <= 8 << 20; size *= 8) {
+		static void *many[2000];
+		size_t count = size > 1 << 16 ? 20 : 2000;
+
+		for (size_t i = 0; i < count; i++)
+			many[i] = malloc(size);
+		errno = 12345;
+		for (size_t i = 0; i < count; i++)
+			free(many[i]);
+		CHECK(errno == 12345);
+	}
 
 	for (size_t align = 8; align <= 16 << 20; align *= 2) {
 		for (size_t size = 1; size <= 8 << 20; size = size * 3 + 1) {
@@ -220,23 +231,43 @@ static void test_api(void)
 	free(p);
 }
 
+/* All that caches have, and more. */
+static void use_caches(void)
+{
+	enum { BLOCKS = 4000 };
+	static struct block *blocks[BLOCKS];
+
+	for (int i = 0; i < BLOCKS; i++) {
+		size_t size = 16 << i % 7;
+
+		blocks[i] = malloc(size);
+		CHECK(blocks[i]);
+		fill(blocks[i], size);
+	}
+	for (int i = 0; i < BLOCKS; i++) {
+		verify(blocks[i]);
+		free(blocks[i]);
+	}
+}
+
 /* Children of a program with threads, in the middle of everything. */
 static void test_fork(void)
 {
 	rounds = 1 << 30;
 	start(load);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 150; i++) {
 		pid_t pid = fork();
 		int status;
 
 		CHECK(pid >= 0);
 		if (!pid) {
 			alarm(60);
-			memset(shared, 0, sizeof(shared));
-			rounds = 100;
-			load((void *)(uintptr_t)(i + 1));
-			if (i % 20 == 0)
+			use_caches();
+			if (i % 50 == 0) {
+				memset(shared, 0, sizeof(shared));
+				rounds = 100;
 				test_threads();
+			}
 			_exit(0);
 		}
 		CHECK(waitpid(pid, &status, 0) == pid && !status);
@@ -332,11 +363,18 @@ static long resident(void)
 /* How many bytes its caches have, if it is percpu-malloc. */
 size_t percpu_malloc_cached(void) __attribute__((weak));
 
+static void set_online(const char *value)
+{
+	FILE *f = fopen("/sys/devices/system/cpu/cpu1/online", "w");
+
+	CHECK(f && fputs(value, f) >= 0 && !fclose(f));
+}
+
 /*
  * What threads that are idle, and the IDs that they had, keep after a burst; and when there was
  * time to take it back.
  */
-static void test_drain(void)
+static void drain(bool offline)
 {
 	size_t before, after = 0, highest = 0;
 	long memory = 0;
@@ -356,6 +394,8 @@ static void test_drain(void)
 			memory = resident();
 		}
 	}
+	if (offline)
+		set_online("0");
 	for (int i = 0; i < 100; i++) {
 		after = percpu_malloc_cached();
 		if (after * 20 <= highest)
@@ -364,9 +404,22 @@ static void test_drain(void)
 	}
 	printf("# idle caches: %zu KiB, then %zu KiB; resident: %ld KiB, then %ld KiB\n",
 	       highest >> 10, after >> 10, memory, resident());
+	if (offline)
+		set_online("1");
 	stop = true;
 	join();
 	CHECK(highest > 1 << 20 && after * 20 <= highest);
+}
+
+static void test_drain(void)
+{
+	drain(false);
+}
+
+/* The caches of IDs that a CPU owns that is not there any more, too. */
+static void test_drain_offline(void)
+{
+	drain(true);
 }
 
 static volatile int steps;
@@ -398,6 +451,7 @@ int main(int argc, char **argv)
 		{ "double_free", test_double_free },
 		{ "wrong_free", test_wrong_free },
 		{ "drain", test_drain },
+		{ "drain_offline", test_drain_offline },
 		{ "steps", test_steps },
 	};
 

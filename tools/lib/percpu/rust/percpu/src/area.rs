@@ -153,10 +153,9 @@ fn policy() -> Policy {
         return Policy::Undecided;
     }
     let policy = match crate::environment(c"RSEQ_DISABLE") {
-        b"" | b"0" => Policy::Try,
+        b"1" => Policy::Never,
         b"random" => Policy::InHalf,
-        // Whatever else was meant, it was not sequences.
-        _ => Policy::Never,
+        _ => Policy::Try,
     };
     POLICY.store(policy as u32, Relaxed);
     policy

@@ -67,7 +67,7 @@ impl Op {
 static FLAGS: AtomicU32 = AtomicU32::new(0);
 const ASKED: u32 = 1 << 31;
 
-/// Whether the kernel has it for that kind of index, and `PERCPU_FALLBACK=none` does not hide it.
+/// Whether the kernel has it for that kind of index, and `PERCPU_FALLBACK=retry` does not hide it.
 pub fn available<I: Index>() -> bool {
     let mut flags = FLAGS.load(Relaxed);
     if flags == 0 {
@@ -79,7 +79,7 @@ pub fn available<I: Index>() -> bool {
 }
 
 fn ask() -> u32 {
-    if crate::environment(c"PERCPU_FALLBACK") == b"none" {
+    if crate::environment(c"PERCPU_FALLBACK") == b"retry" {
         return 0;
     }
     // SAFETY: The call ignores all else. Any failure means that it is not there.
