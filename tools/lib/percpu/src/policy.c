@@ -31,7 +31,7 @@ static int choice(const char *name, const char *const values[])
 static __attribute__((constructor(101))) void read_environment(void)
 {
 	static const char *const disable[] = { "0", "1", "random", NULL };
-	static const char *const fallback[] = { "cpu_opv", "retry", NULL };
+	static const char *const fallback[] = { "cpu_opv", "none", NULL };
 	static const char *const debug[] = { "0", "1", NULL };
 
 	if (known)
