@@ -28,6 +28,7 @@
 
 #define BYTES		12
 #define MAX_POINTS	1000
+#define MAX_STEPS	100000
 
 struct state {
 	intptr_t v, v2, load;
@@ -391,6 +392,39 @@ static void interrupt_everywhere(const struct op *op, bool by_signal)
 	}
 }
 
+/*
+ * No sequence gets through, the operation does, by cpu_opv(2) or in the case of counters by an
+ * atomic instruction; without cpu_opv(2) it ends with an error.
+ */
+static void step_everywhere(const struct op *op)
+{
+	struct state got, expected;
+	pid_t child = start(op);
+	int status = 0, steps = 0;
+	bool ended;
+
+	reset(op);
+	while (steps++ < MAX_STEPS && !ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) &&
+	       waitpid(child, &status, 0) == child && WIFSTOPPED(status) &&
+	       WSTOPSIG(status) == SIGTRAP)
+		;
+	ended = WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP;
+	got = *shared;
+	reset(op);
+	shared->ret = op->run();
+	expected = *shared;
+	if (op->run != counter_add && !percpu_remote_available(mode)) {
+		reset(op);
+		expected = *shared;
+		expected.ret = -1;
+	}
+	ok(ended && same(&got, &expected) && (got.ret != -1 || got.error == EAGAIN),
+	   "%s, by %s, stepped: %d steps, returns %d", op->name,
+	   mode == RSEQ_PERCPU_CPU_ID ? "CPU" : "mm_cid", steps, got.ret);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
 int main(void)
 {
 	cpu_set_t set;
@@ -412,6 +446,7 @@ int main(void)
 		for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
 			interrupt_everywhere(&ops[i], false);
 			interrupt_everywhere(&ops[i], true);
+			step_everywhere(&ops[i]);
 		}
 	}
 	return tap_end();

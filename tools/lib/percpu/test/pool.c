@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,40 @@ static void values(unsigned int flags)
 	   "so are items that were used before");
 	percpu_pool_free(pool, init);
 	percpu_pool_free(pool, plain);
+	percpu_pool_destroy(pool);
+}
+
+/* What the kernel was told: a policy for the memory, and huge pages. */
+static void placed(void)
+{
+	struct percpu_pool *pool = percpu_pool_create("placed", 4096, 0, 2 << 20,
+						      PERCPU_POOL_NUMA | PERCPU_POOL_HUGE);
+	char *item = percpu_pool_alloc(pool);
+	int policy = -1;
+	char line[256];
+	bool inside = false, huge = false;
+	FILE *maps = fopen("/proc/self/smaps", "r");
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		unsigned long start, end;
+
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)item >= start && (uintptr_t)item < end;
+		if (inside && !strncmp(line, "VmFlags:", 8))
+			huge = strstr(line, " hg");
+	}
+	if (maps)
+		fclose(maps);
+	if (access("/sys/devices/system/cpu/cpu0/node0", F_OK) ||
+	    syscall(SYS_get_mempolicy, &policy, NULL, 0, item, 2))
+		ok(true, "on the node of the CPU # SKIP the kernel does not tell nodes");
+	else
+		ok(policy == 1, "on the node of the CPU: policy %d", policy);
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		ok(true, "huge pages # SKIP the kernel has none");
+	else
+		ok(huge && !((uintptr_t)item % (2 << 20)), "huge pages");
+	percpu_pool_free(pool, item);
 	percpu_pool_destroy(pool);
 }
 
@@ -304,6 +339,7 @@ int main(void)
 {
 	for (unsigned int flags = 0; flags < 8; flags++)
 		values(flags);
+	placed();
 	many();
 	costs();
 	forks();
