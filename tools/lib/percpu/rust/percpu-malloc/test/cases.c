@@ -255,7 +255,7 @@ static void test_fork(void)
 {
 	rounds = 1 << 30;
 	start(load);
-	for (int i = 0; i < 150; i++) {
+	for (int i = 0; i < 40; i++) {
 		pid_t pid = fork();
 		int status;
 
@@ -263,7 +263,7 @@ static void test_fork(void)
 		if (!pid) {
 			alarm(60);
 			use_caches();
-			if (i % 50 == 0) {
+			if (i % 20 == 0) {
 				memset(shared, 0, sizeof(shared));
 				rounds = 100;
 				test_threads();
