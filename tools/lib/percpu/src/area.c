@@ -26,7 +26,8 @@
 /* What kernels have that do not tell. */
 #define ORIGINAL_FEATURES	20
 
-#define AREA_ROOM		128
+/* With a larger alignment, glibc could not load the library by dlopen(3). */
+#define AREA_ROOM		64
 
 #define INITIAL_EXEC		__attribute__((tls_model("initial-exec")))
 

@@ -15,8 +15,8 @@
 #define MEMBARRIER_QUERY			0
 #define MEMBARRIER_PRIVATE_EXPEDITED_RSEQ	(1 << 7)
 
-/* More than Linux can have. */
-#define MASK_BYTES	16384
+/* Linux has at most 8192 CPUs. */
+#define MASK_WORDS	(8192 / (8 * sizeof(unsigned long)))
 
 /*
  * The last number in the list of possible CPUs, of which there is one range, or several. -1 if it
@@ -24,7 +24,7 @@
  */
 static int last_possible(void)
 {
-	char list[4096];
+	char list[1024];
 	ssize_t len = -1;
 	int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
 
@@ -45,12 +45,10 @@ static int last_possible(void)
 /* The size of the kernel's masks: at least as many, up to 63 more. */
 static int bits_of_masks(void)
 {
-	static const int unlikely = 1024;
-	void *mask = calloc(1, MASK_BYTES);
-	long bytes = mask ? syscall(SYS_sched_getaffinity, 0, MASK_BYTES, mask) : -1;
+	unsigned long mask[MASK_WORDS];
+	long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
 
-	free(mask);
-	return bytes > 0 ? bytes * 8 : unlikely;
+	return bytes > 0 ? bytes * 8 : (long)sizeof(mask) * 8;
 }
 
 int percpu_nr_indices(void)

@@ -185,6 +185,14 @@ static int cpu_opv_later(void)
 	return without_cpu_opv(EPERM, true);
 }
 
+/* The kernel's masks tell how many CPUs there can be at most. */
+static int without_sys(void)
+{
+	if (!deny(SYS_openat, EACCES))
+		return TAP_SKIP;
+	return percpu_nr_indices() <= sched_getcpu() || percpu_nr_indices() % 64 || !counts();
+}
+
 /* A vector of one's own; an empty one is a fence. */
 static int vector(void)
 {
@@ -239,6 +247,7 @@ static const struct {
 	{ "cpu_opv answers EPERM", cpu_opv_eperm, true },
 	{ "cpu_opv answers ENOSYS", cpu_opv_enosys, true },
 	{ "cpu_opv answers EPERM later", cpu_opv_later, true },
+	{ "no files can be opened", without_sys, true },
 	{ "a vector", vector, true },
 };
 
