@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECK(condition) do {								\
@@ -253,9 +254,11 @@ static void use_caches(void)
 /* Children of a program with threads, in the middle of everything. */
 static void test_fork(void)
 {
+	time_t end = time(NULL) + 15;
+
 	rounds = 1 << 30;
 	start(load);
-	for (int i = 0; i < 40; i++) {
+	for (int i = 0; i < 300 && time(NULL) < end; i++) {
 		pid_t pid = fork();
 		int status;
 
@@ -263,7 +266,7 @@ static void test_fork(void)
 		if (!pid) {
 			alarm(60);
 			use_caches();
-			if (i % 20 == 0) {
+			if (i % 50 == 0) {
 				memset(shared, 0, sizeof(shared));
 				rounds = 100;
 				test_threads();
