@@ -8,7 +8,7 @@ use percpu::op::{self, NotDone};
 use percpu::Cid;
 
 use crate::segment::{self, Page, Segment, HUGE, PAGE, RUN};
-use crate::{cache, central, class, mode, os};
+use crate::{cache, central, class, mode, os, reclaim};
 
 /// How many blocks of a class a cache may have: none as long as caches are not used.
 static LIMITS: [AtomicUsize; class::COUNT] = [const { AtomicUsize::new(0) }; class::COUNT];
@@ -22,6 +22,14 @@ pub(crate) fn use_caches() {
 
 /// Runs of pages up to that size; larger blocks have segments of their own.
 const LARGEST_RUN: usize = 32 * PAGE;
+
+/// What there is no memory for, there may be when all that is kept was given back.
+fn or_reclaim(attempt: impl Fn() -> Option<usize>) -> Option<usize> {
+    attempt().or_else(|| {
+        reclaim::all();
+        attempt()
+    })
+}
 
 #[inline(always)]
 pub(crate) fn alloc(size: usize) -> usize {
@@ -43,7 +51,7 @@ fn alloc_class(class: usize) -> usize {
 #[inline(never)]
 fn refill(class: usize, why: NotDone) -> usize {
     if mode::checked() {
-        let block = central::take_one(class).unwrap_or(0);
+        let block = or_reclaim(|| central::take_one(class)).unwrap_or(0);
         mode::taken(block);
         return block;
     }
@@ -54,9 +62,9 @@ fn refill(class: usize, why: NotDone) -> usize {
                 return block;
             }
         }
-        return central::take_one(class).unwrap_or(0);
+        return or_reclaim(|| central::take_one(class)).unwrap_or(0);
     }
-    let Some(chain) = central::take(class) else {
+    let Some(chain) = or_reclaim(|| central::take(class)) else {
         return 0;
     };
     let (_, block) = op::split(chain);
@@ -74,10 +82,14 @@ fn refill(class: usize, why: NotDone) -> usize {
 fn alloc_pages(size: usize) -> usize {
     mode::checked();
     if size <= LARGEST_RUN {
-        segment::take(size.div_ceil(PAGE), RUN).map_or(0, segment::start)
+        or_reclaim(|| segment::take(size.div_ceil(PAGE), RUN).map(segment::start)).unwrap_or(0)
     } else {
-        segment::take_huge(size, PAGE).unwrap_or(0)
+        take_huge(size, PAGE)
     }
+}
+
+fn take_huge(size: usize, align: usize) -> usize {
+    or_reclaim(|| segment::take_huge(size, align)).unwrap_or(0)
 }
 
 /// `align` is a power of 2.
@@ -85,7 +97,7 @@ pub(crate) fn alloc_aligned(size: usize, align: usize) -> usize {
     if align <= 16 {
         alloc(size)
     } else if align > PAGE {
-        segment::take_huge(size, align).unwrap_or(0)
+        take_huge(size, align)
     } else {
         match class::of_aligned(size, align) {
             Some(class) => alloc_class(class),

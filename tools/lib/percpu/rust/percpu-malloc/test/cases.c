@@ -108,7 +108,7 @@ static struct block *resize(struct block *block, unsigned int *seed)
 #define SHARED 512
 static _Atomic(struct block *) shared[SHARED];
 static atomic_bool stop;
-static int rounds = 20000;
+static int rounds = 5000;
 
 /* Blocks go from thread to thread. */
 static void *load(void *arg)
@@ -160,7 +160,7 @@ static void test_threads(void)
 static void test_short_threads(void)
 {
 	rounds = 50;
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 40; i++)
 		test_threads();
 }
 
@@ -297,7 +297,7 @@ static void test_signals(void)
 
 static void test_exhaustion(void)
 {
-	struct rlimit limit = { 512 << 20, 512 << 20 };
+	struct rlimit limit = { 128 << 20, 128 << 20 };
 
 	CHECK(!setrlimit(RLIMIT_AS, &limit));
 	for (size_t size = 16; size <= 16 << 20; size *= 32) {
@@ -310,14 +310,14 @@ static void test_exhaustion(void)
 			list = p;
 			count++;
 		}
-		CHECK(errno == ENOMEM && count * size > 64 << 20);
+		CHECK(errno == ENOMEM && count * size > 32 << 20);
 		while (list) {
 			p = *list;
 			free(list);
 			list = p;
 		}
 	}
-	CHECK(malloc(64 << 20));
+	CHECK(malloc(32 << 20));
 }
 
 /* With PERCPU_MALLOC_DEBUG=1, these do not come back. */
