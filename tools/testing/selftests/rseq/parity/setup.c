@@ -63,7 +63,7 @@ static uint64_t find_task_size(void)
 	}
 	if (f)
 		fclose(f);
-	return size - page;
+	return size - getpagesize();
 }
 
 static void find_cpus(void)
