@@ -27,12 +27,18 @@ static struct percpu_area *may_try(enum rseq_percpu_mode mode, int index, int le
 	return NULL;
 }
 
-/* @sequence is percpu_seq_@name with its arguments; @ret is what percpu_opv() returned. */
+/*
+ * percpu_seq_@name with these arguments, as long as it makes sense; @ret is what percpu_opv()
+ * returned. The number of tries is not a constant for compilers, of which clang 15 does not come to
+ * an end with 16 copies of a sequence.
+ */
 #define RETRY(ret, mode, index, name, ...)						\
 	do {										\
 		struct percpu_area *area;						\
+		int left = TRIES;							\
 											\
-		for (int left = TRIES; ret < 0 && (area = may_try(mode, index, left)); left--) \
+		__asm__ ("" : "+r" (left));						\
+		for (; ret < 0 && (area = may_try(mode, index, left)); left--)		\
 			ret = percpu_seq_##name(area, percpu_area_index(area, mode),	\
 						__VA_ARGS__, index);			\
 	} while (0)
