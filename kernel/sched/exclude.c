@@ -453,6 +453,7 @@ enum cid_owner {
 static bool runs_with_cid(int cpu, int cid)
 {
 	guard(rcu)();
+	/* It can lose the ID at any time, too */
 	return data_race(has_cid(rcu_dereference(cpu_rq(cpu)->curr), current->mm, cid));
 }
 
@@ -470,6 +471,7 @@ static int find_cpu(int cid, bool *runs)
 	unsigned int owned;
 
 	for_each_possible_cpu(cpu) {
+		/* Changes with the CPU's runqueue locked, which is not */
 		owned = data_race(per_cpu_ptr(mm->mm_cid.pcpu, cpu)->cid);
 		if (cpu_cid_to_cid(cid_from_transit_cid(owned)) != cid)
 			continue;
@@ -493,6 +495,7 @@ static struct task_struct *find_task(int cid)
 	struct task_struct *t;
 
 	hlist_for_each_entry(t, &current->mm->mm_cid.user_list, mm_cid.node) {
+		/* Changes with the task's runqueue locked, which is not */
 		if (cid_from_transit_cid(data_race(t->mm_cid.cid)) == cid)
 			return t;
 	}

@@ -260,7 +260,7 @@ FIXTURE(strangers) {
 
 FIXTURE_VARIANT(strangers) {
 	int nr;
-	int (*fn)(void *);
+	int (*fn)(void *arg);
 };
 
 FIXTURE_VARIANT_ADD(strangers, of_a_thousand) { NR_PROCESSES, one_of_many };
