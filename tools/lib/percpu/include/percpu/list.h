@@ -3,7 +3,8 @@
  * A list of nodes for each index: what was put in last comes out first. The head is a word that
  * only these functions change; nodes are of the caller, and contain a struct percpu_node.
  *
- * Where a comparison fails, others have changed the list meanwhile, and it is tried again.
+ * Where a comparison fails, others have changed the list meanwhile, and it is tried again. Who tries
+ * again after an error does so after ENXIO, with another index, and EAGAIN; others do not go away.
  */
 #ifndef PERCPU_LIST_H
 #define PERCPU_LIST_H

@@ -85,6 +85,14 @@ fn cpu_id(area: isize) -> i32 {
 /// nobody did.
 #[cold]
 pub(crate) fn decide<I: Index>() -> isize {
+    // Those who free memory do not expect it to change.
+    let errno = crate::errno();
+    let area = decide_now::<I>();
+    crate::set_errno(errno);
+    area
+}
+
+fn decide_now<I: Index>() -> isize {
     let area = match policy() {
         Policy::Undecided | Policy::Never => return 0,
         Policy::InHalf if !chosen() => return 0,
@@ -130,7 +138,8 @@ fn register(area: isize) {
     let address = arch::thread_pointer().wrapping_add_signed(area);
     // SAFETY: The area is in the static TLS block, which lives as long as the thread.
     let rc = unsafe { libc::syscall(libc::SYS_rseq, address, SIZE, 0, arch::SIGNATURE) };
-    if rc != 0 {
+    // A signal handler that was here meanwhile has registered the same area: that is EBUSY.
+    if rc != 0 && crate::errno() != libc::EBUSY {
         // SAFETY: As above; the kernel does not write there.
         unsafe { arch::store(area + CPU_ID as isize, FAILED as u32) };
     }

@@ -54,6 +54,17 @@ impl Op {
         Self::memcpy(dst.cast(), src.cast(), size_of::<usize>())
     }
 
+    /// As [`store()`](Self::store), where `src` may be gone, or not be there yet, if a comparison
+    /// before it fails later: `EAGAIN` instead of `EFAULT`.
+    pub(crate) fn store_guess(dst: *mut usize, src: *const usize) -> Op {
+        /// `expect_fault_src`.
+        const EXPECT_FAULT: u64 = 1 << 8;
+
+        let mut op = Self::store(dst, src);
+        op.args[2] = EXPECT_FAULT;
+        op
+    }
+
     pub(crate) fn add(p: *mut isize, count: isize) -> Op {
         Op {
             op: ADD,
@@ -67,7 +78,7 @@ impl Op {
 static FLAGS: AtomicU32 = AtomicU32::new(0);
 const ASKED: u32 = 1 << 31;
 
-/// Whether the kernel has it for that kind of index, and `PERCPU_FALLBACK=retry` does not hide it.
+/// Whether the kernel has it for that kind of index, and `PERCPU_FALLBACK=none` does not hide it.
 pub fn available<I: Index>() -> bool {
     let mut flags = FLAGS.load(Relaxed);
     if flags == 0 {
@@ -79,7 +90,7 @@ pub fn available<I: Index>() -> bool {
 }
 
 fn ask() -> u32 {
-    if crate::environment(c"PERCPU_FALLBACK") == b"retry" {
+    if crate::environment(c"PERCPU_FALLBACK") == b"none" {
         return 0;
     }
     // SAFETY: The call ignores all else. Any failure means that it is not there.
@@ -102,8 +113,7 @@ pub(crate) unsafe fn run<I: Index>(vector: &[Op], index: u32) -> Result<bool, Er
         if ret >= 0 {
             return Ok(ret == 0);
         }
-        // SAFETY: The address of this thread's errno.
-        return Err(match unsafe { *libc::__errno_location() } {
+        return Err(match crate::errno() {
             libc::EAGAIN => continue,
             libc::ENXIO => Error::Unreachable,
             libc::EBUSY => Error::Busy,

@@ -23,6 +23,16 @@ pub use index::{count, Cid, Cpu, Index};
 pub use ring::{PushError, Ring};
 pub use slots::PerCpu;
 
+fn errno() -> i32 {
+    // SAFETY: The address of this thread's errno.
+    unsafe { *libc::__errno_location() }
+}
+
+fn set_errno(errno: i32) {
+    // SAFETY: As above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
 /// A variable of the environment, or nothing. Unlike std::env::var(), allocates nothing.
 fn environment(name: &core::ffi::CStr) -> &'static [u8] {
     // SAFETY: The name ends with a zero byte. What is found stays, unless the program changes its

@@ -137,8 +137,9 @@ pub unsafe fn cmpnev_storeoffp_load<I: Index>(
                     return Ok(false);
                 }
                 let next = head.wrapping_add_signed(voffp) as *const usize;
+                let vector = [Op::eq(v, &head), Op::store_guess(v, next)];
                 // SAFETY: The kernel reads there only while the head has not changed.
-                if unsafe { cpu_opv::run::<I>(&[Op::eq(v, &head), Op::store(v, next)], index) }? {
+                if unsafe { cpu_opv::run::<I>(&vector, index) }? {
                     return Ok(true);
                 }
             }
