@@ -5,16 +5,21 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -295,6 +300,47 @@ static void test_signals(void)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
+/* As on a kernel without rseq(2). */
+static void refuse_rseq(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rseq, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
+
+	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void *free_first(void *block)
+{
+	errno = EXDEV;
+	free(block);
+	CHECK(errno == EXDEV);
+	free(malloc(10));
+	CHECK(errno == EXDEV);
+	return NULL;
+}
+
+static void test_errno_refused(void)
+{
+	pthread_t thread;
+
+	free_first(malloc(10));
+	CHECK(!pthread_create(&thread, NULL, free_first, malloc(10)));
+	pthread_join(thread, NULL);
+}
+
+static void test_errno(void)
+{
+	refuse_rseq();
+	execl("/proc/self/exe", "cases", "errno_refused", NULL);
+	CHECK(!"executed");
+}
+
 static void test_exhaustion(void)
 {
 	struct rlimit limit = { 128 << 20, 128 << 20 };
@@ -450,6 +496,8 @@ int main(int argc, char **argv)
 		{ "short_threads", test_short_threads },
 		{ "fork", test_fork },
 		{ "signals", test_signals },
+		{ "errno", test_errno },
+		{ "errno_refused", test_errno_refused },
 		{ "exhaustion", test_exhaustion },
 		{ "double_free", test_double_free },
 		{ "wrong_free", test_wrong_free },
