@@ -40,7 +40,7 @@
 #define WAKE_UPS	500	/* in a round */
 #define PERIOD_NS	200000
 #define SWITCHES	6	/* for each wake-up */
-#define ROUND_MS	5000	/* at most */
+#define ROUND_MS	20000	/* at most */
 #define MAX_FACTOR	2.0
 
 /* ---- strangers ---- */
@@ -83,9 +83,11 @@ static int be_strangers(void *arg)
 	pthread_t thread;
 	long long next;
 
+	/* Before it waits for its turn among a thousand */
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		return KSFT_FAIL;
 	pin(0, TARGET);
-	if (sched_setscheduler(0, SCHED_FIFO, &param) || mlockall(MCL_CURRENT) ||
-	    pthread_create(&thread, NULL, be_second, s))
+	if (mlockall(MCL_CURRENT) || pthread_create(&thread, NULL, be_second, s))
 		return KSFT_FAIL;
 	next = (time_ns() / PERIOD_NS + 2) * PERIOD_NS + s->phase;
 	for (int i = 0; i < WAKE_UPS; i++) {
