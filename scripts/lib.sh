@@ -110,6 +110,32 @@ load_toolchain() {
 	. "$toolchain"
 }
 
+# crates_cargo ARGUMENT...: cargo for the crates of tools/lib/percpu/rust, by the chosen toolchain
+crates_cargo() (
+	load_toolchain
+	cd "$top/tools/lib/percpu/rust" &&
+		PATH=${RUSTC%/*}:$PATH CARGO_TARGET_DIR=$build/crates cargo "$@"
+)
+
+# build_malloc DIR: libpercpu_malloc.so, there
+build_malloc() {
+	crates_cargo build --locked --release -p percpu-malloc --features preload &&
+		cp "$build/crates/release/libpercpu_malloc.so" "$1"
+}
+
+# Prints a Python that has matplotlib: the machine's, or one in the cache.
+plotting_python() {
+	local python
+
+	for python in python3 /usr/bin/python3 "$cache/plot/bin/python3"; do
+		if "$python" -c 'import matplotlib' 2>/dev/null; then
+			echo "$python"
+			return
+		fi
+	done
+	return 1
+}
+
 # Paths given to the compiler are relative (srcroot), so that ccache serves any clone.
 # Further variables for make can stand in the array KMAKE_VARS.
 kmake() {
