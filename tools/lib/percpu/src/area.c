@@ -111,11 +111,22 @@ static int sys_rseq(unsigned int size, int flags)
 	return syscall(SYS_rseq, &own.area, size, flags, PERCPU_SIG);
 }
 
+/* Asked for once, as it is needed for each operation that has no area; getauxval() changes errno. */
 unsigned int percpu_feature_size(void)
 {
-	unsigned long size = getauxval(AT_RSEQ_FEATURE_SIZE);
+	static unsigned int known;
+	unsigned int size = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
-	return size ? size : ORIGINAL_FEATURES;
+	if (!size) {
+		int saved = errno;
+
+		size = getauxval(AT_RSEQ_FEATURE_SIZE);
+		if (!size)
+			size = ORIGINAL_FEATURES;
+		__atomic_store_n(&known, size, __ATOMIC_RELAXED);
+		errno = saved;
+	}
+	return size;
 }
 
 /*

@@ -121,9 +121,18 @@ pub fn registration() -> Registration {
 
 /// How much of an area the kernel knows. All registrations have 32 bytes at least, whatever
 /// `__rseq_size` says: some versions of glibc count what they know themselves.
+///
+/// Asked for once: where areas have no `mm_cid`, each operation by that comes here.
 fn size() -> u32 {
-    // SAFETY: getauxval() has no preconditions. Kernels that do not tell know 20 bytes.
-    unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) }.max(20) as u32
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+
+    let mut size = KNOWN.load(Relaxed);
+    if size == 0 {
+        // SAFETY: getauxval() has no preconditions. Kernels that do not tell know 20 bytes.
+        size = unsafe { libc::getauxval(AT_RSEQ_FEATURE_SIZE) }.max(20) as u32;
+        KNOWN.store(size, Relaxed);
+    }
+    size
 }
 
 /// The C library's, if it registers threads.

@@ -186,33 +186,45 @@ macro_rules! end {
     };
 }
 
+/// One block of assembly: the code, in braces, and what is not common to all sequences: answers
+/// `{status}`.
+macro_rules! sequence {
+    ($area:ident, $aborted:expr, { $($code:tt)* }, $($operands:tt)*) => {{
+        let status;
+        // SAFETY: By contract of the function that this is in.
+        unsafe {
+            asm!(
+                $($code)*
+                $($operands)*
+                area = in(reg) $area,
+                status = out(reg) status,
+                t = out(reg) _,
+                cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
+                aborted = const $aborted,
+                options(nostack),
+            )
+        };
+        status
+    }};
+}
+
 /// # Safety
 ///
 /// `area` is from [`crate::area`]; `v` can be written, and only sequences and cpu_opv(2) for
 /// `index` write there. So for all below.
 #[inline(always)]
 pub(crate) unsafe fn addv<I: Index>(area: isize, v: *mut isize, count: isize, index: u32) -> u32 {
-    let status;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_at!(),
-            "add qword ptr [{v}], {count}",
-            "3:",
-            "xor {status:e}, {status:e}",
-            "5:",
-            area = in(reg) area,
-            v = in(reg) v,
-            count = in(reg) count,
-            index = in(reg) index,
-            status = out(reg) status,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const ABORTED,
-            options(nostack),
-        )
-    };
-    status
+    sequence!(area, ABORTED, {
+        begin_at!(),
+        "add qword ptr [{v}], {count}",
+        "3:",
+        "xor {status:e}, {status:e}",
+        "5:",
+    },
+        v = in(reg) v,
+        count = in(reg) count,
+        index = in(reg) index,
+    )
 }
 
 /// # Safety
@@ -226,28 +238,19 @@ pub(crate) unsafe fn cmpeqv_storev<I: Index>(
     newv: usize,
     index: u32,
 ) -> u32 {
-    let status;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_at!(),
-            "cmp qword ptr [{v}], {expect}",
-            "jne 6f",
-            "mov qword ptr [{v}], {newv}",
-            end!(),
-            area = in(reg) area,
-            v = in(reg) v,
-            expect = in(reg) expect,
-            newv = in(reg) newv,
-            index = in(reg) index,
-            status = out(reg) status,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const ABORTED, different = const DIFFERENT,
-            options(nostack),
-        )
-    };
-    status
+    sequence!(area, ABORTED, {
+        begin_at!(),
+        "cmp qword ptr [{v}], {expect}",
+        "jne 6f",
+        "mov qword ptr [{v}], {newv}",
+        end!(),
+    },
+        v = in(reg) v,
+        expect = in(reg) expect,
+        newv = in(reg) newv,
+        index = in(reg) index,
+        different = const DIFFERENT,
+    )
 }
 
 /// What was in `*v` is the second answer if the first is [`DONE`].
@@ -263,31 +266,23 @@ pub(crate) unsafe fn cmpnev_storeoffp_load<I: Index>(
     voffp: isize,
     index: u32,
 ) -> (u32, usize) {
-    let status;
     let load;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_at!(),
-            "mov {load}, qword ptr [{v}]",
-            "cmp {load}, {expectnot}",
-            "je 6f",
-            "mov {t}, qword ptr [{load} + {voffp}]",
-            "mov qword ptr [{v}], {t}",
-            end!(),
-            area = in(reg) area,
-            v = in(reg) v,
-            expectnot = in(reg) expectnot,
-            voffp = in(reg) voffp,
-            load = out(reg) load,
-            index = in(reg) index,
-            status = out(reg) status,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const ABORTED, different = const DIFFERENT,
-            options(nostack),
-        )
-    };
+    let status = sequence!(area, ABORTED, {
+        begin_at!(),
+        "mov {load}, qword ptr [{v}]",
+        "cmp {load}, {expectnot}",
+        "je 6f",
+        "mov {t}, qword ptr [{load} + {voffp}]",
+        "mov qword ptr [{v}], {t}",
+        end!(),
+    },
+        v = in(reg) v,
+        expectnot = in(reg) expectnot,
+        voffp = in(reg) voffp,
+        load = out(reg) load,
+        index = in(reg) index,
+        different = const DIFFERENT,
+    );
     (status, load)
 }
 
@@ -307,32 +302,23 @@ pub(crate) unsafe fn cmpeqv_memcpy_storev<I: Index>(
     newv: usize,
     index: u32,
 ) -> u32 {
-    let status;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_at!(),
-            "cmp qword ptr [{v}], {expect}",
-            "jne 6f",
-            "rep movsb",
-            "mov qword ptr [{v}], {newv}",
-            end!(),
-            area = in(reg) area,
-            v = in(reg) v,
-            expect = in(reg) expect,
-            newv = in(reg) newv,
-            inout("rdi") dst => _,
-            inout("rsi") src => _,
-            inout("rcx") len => _,
-            index = in(reg) index,
-            status = out(reg) status,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const ABORTED, different = const DIFFERENT,
-            options(nostack),
-        )
-    };
-    status
+    sequence!(area, ABORTED, {
+        begin_at!(),
+        "cmp qword ptr [{v}], {expect}",
+        "jne 6f",
+        "rep movsb",
+        "mov qword ptr [{v}], {newv}",
+        end!(),
+    },
+        v = in(reg) v,
+        expect = in(reg) expect,
+        newv = in(reg) newv,
+        inout("rdi") dst => _,
+        inout("rsi") src => _,
+        inout("rcx") len => _,
+        index = in(reg) index,
+        different = const DIFFERENT,
+    )
 }
 
 /// A list, of which the head has the number of nodes above bit 48 and the address of the first
@@ -346,31 +332,22 @@ const COUNT: u32 = 48;
 /// `head` is that of index 0, others are 1 << SHIFT bytes apart; see also [`addv()`].
 #[inline(always)]
 pub(crate) unsafe fn pop_here<I: Index, const SHIFT: u32>(area: isize, head: *mut usize) -> usize {
-    let node;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_here!(),
-            "mov {n}, qword ptr [{head} + {t}]",
-            "mov {status}, {n}",
-            "shl {status}, 64 - {count}",
-            "jz 5f",
-            "shr {status}, 64 - {count}",
-            "mov {n}, qword ptr [{status}]",
-            "mov qword ptr [{head} + {t}], {n}",
-            "3:",
-            "5:",
-            area = in(reg) area,
-            head = in(reg) head,
-            n = out(reg) _,
-            status = out(reg) node,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const 1, shift = const SHIFT, count = const COUNT,
-            options(nostack),
-        )
-    };
-    node
+    sequence!(area, 1, {
+        begin_here!(),
+        "mov {n}, qword ptr [{head} + {t}]",
+        "mov {status}, {n}",
+        "shl {status}, 64 - {count}",
+        "jz 5f",
+        "shr {status}, 64 - {count}",
+        "mov {n}, qword ptr [{status}]",
+        "mov qword ptr [{head} + {t}], {n}",
+        "3:",
+        "5:",
+    },
+        head = in(reg) head,
+        n = out(reg) _,
+        shift = const SHIFT, count = const COUNT,
+    )
 }
 
 /// Unless the list has `limit` nodes already: then [`DIFFERENT`].
@@ -385,33 +362,24 @@ pub(crate) unsafe fn push_here<I: Index, const SHIFT: u32>(
     node: usize,
     limit: usize,
 ) -> u32 {
-    let status;
-    // SAFETY: By contract.
-    unsafe {
-        asm!(
-            begin_here!(),
-            "mov {n}, qword ptr [{head} + {t}]",
-            "mov qword ptr [{node}], {n}",
-            "shr {n}, {count}",
-            "cmp {n}, {limit}",
-            "jae 6f",
-            "inc {n}",
-            "shl {n}, {count}",
-            "or {n}, {node}",
-            "mov qword ptr [{head} + {t}], {n}",
-            end!(),
-            area = in(reg) area,
-            head = in(reg) head,
-            node = in(reg) node,
-            limit = in(reg) limit,
-            n = out(reg) _,
-            status = out(reg) status,
-            t = out(reg) _,
-            cs = const RSEQ_CS, cpu = const CPU_ID, field = const I::FIELD,
-            aborted = const ABORTED, different = const DIFFERENT,
-            shift = const SHIFT, count = const COUNT,
-            options(nostack),
-        )
-    };
-    status
+    sequence!(area, ABORTED, {
+        begin_here!(),
+        "mov {n}, qword ptr [{head} + {t}]",
+        "mov qword ptr [{node}], {n}",
+        "shr {n}, {count}",
+        "cmp {n}, {limit}",
+        "jae 6f",
+        "inc {n}",
+        "shl {n}, {count}",
+        "or {n}, {node}",
+        "mov qword ptr [{head} + {t}], {n}",
+        end!(),
+    },
+        head = in(reg) head,
+        node = in(reg) node,
+        limit = in(reg) limit,
+        n = out(reg) _,
+        different = const DIFFERENT,
+        shift = const SHIFT, count = const COUNT,
+    )
 }
