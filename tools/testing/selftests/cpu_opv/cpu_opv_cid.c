@@ -15,7 +15,6 @@
 #include "cpu_opv_cid.h"
 
 #define WAIT_MS		10000
-#define SLEEPER_STACK	65536
 
 int nr_ids;
 
@@ -68,15 +67,11 @@ static void *sleep_for_ever(void *arg)
 
 bool sleepers_start(int nr)
 {
-	pthread_attr_t attr;
 	pthread_t thread;
 	int err = 0;
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, SLEEPER_STACK);
 	for (int i = 0; i < nr && !err; i++)
-		err = pthread_create(&thread, &attr, sleep_for_ever, NULL);
-	pthread_attr_destroy(&attr);
+		err = start_small_thread(&thread, sleep_for_ever, NULL);
 	return !err;
 }
 

@@ -29,7 +29,6 @@
 #define FLAG		CPU_OP_MM_CID_FLAG
 #define NR_PROCESSES	1000
 #define CALLERS		2	/* threads that do nothing but call */
-#define STACK		65536
 #define PAUSE_MS	50	/* a timer of each of a thousand */
 #define PAUSE_US	50
 #define BURST		8	/* calls between pauses */
@@ -171,13 +170,8 @@ static void *call_and_sleep(void *arg)
 
 static bool start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
-	pthread_attr_t attr;
-	int err;
+	int err = start_small_thread(thread, fn, arg);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	err = pthread_create(thread, &attr, fn, arg);
-	pthread_attr_destroy(&attr);
 	if (err)
 		shared->error = err;
 	return !err;

@@ -80,6 +80,9 @@ int cpuset_enter(void);		/* the calling process */
 
 /* ---- cpu_opv_load.c: other tasks ---- */
 
+/* With a small stack, so that there can be many. Returns 0 or an errno. */
+int start_small_thread(pthread_t *thread, void *(*fn)(void *), void *arg);
+
 /* Children, which end with their parents. @ms: how long to wait */
 pid_t start_child(int (*fn)(void *), void *arg);
 bool wait_child(pid_t pid, int *status, long ms);

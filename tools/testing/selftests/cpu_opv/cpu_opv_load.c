@@ -17,6 +17,19 @@
 #include "../kselftest.h"
 
 #define LOAD_BYTES	CPU_OP_DATA_LEN_MAX
+#define SMALL_STACK	65536
+
+int start_small_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, SMALL_STACK);
+	err = pthread_create(thread, &attr, fn, arg);
+	pthread_attr_destroy(&attr);
+	return err;
+}
 
 /* Returns its pid, or -1. Its exit status is what @fn returns. */
 pid_t start_child(int (*fn)(void *), void *arg)

@@ -93,22 +93,19 @@ static void *hog(void *arg)
 static int run_crowd(void *arg)
 {
 	struct crowd *crowd = arg;
-	pthread_attr_t attr;
 	pthread_t thread;
 
 	pin(0, TARGET);
 	if (become_nobody())
 		return KSFT_FAIL;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 65536);
 	for (int i = 0; i < STARVED; i++) {
-		if (pthread_create(&thread, &attr, starve, crowd))
+		if (start_small_thread(&thread, starve, crowd))
 			return KSFT_FAIL;
 	}
 	while (__atomic_load_n(&crowd->alive, __ATOMIC_ACQUIRE) < STARVED)
 		sleep_ms(1);
 	for (int i = 0; i < HOGS; i++) {
-		if (pthread_create(&thread, &attr, hog, crowd))
+		if (start_small_thread(&thread, hog, crowd))
 			return KSFT_FAIL;
 	}
 	for (;;)
