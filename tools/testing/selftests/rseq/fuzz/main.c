@@ -73,12 +73,7 @@ static int prepare(bool debug)
 		fprintf(stderr, "# this machine has no high-resolution timers\n");
 		return -1;
 	}
-	if (stop_fair_servers()) {
-		perror("# fair servers");
-		restart_fair_servers();
-		return -1;
-	}
-	return 0;
+	return stop_fair_servers();
 }
 
 /* Records that are the same in each run: false if there is none. */

@@ -83,10 +83,7 @@ asm(".text\n"
 extern char fuzz_abort_low[], fuzz_after_int3[], fuzz_syscall[], fuzz_load[];
 extern char fuzz_abort_inside[], fuzz_out[], fuzz_text_end[];
 
-static const struct {
-	const char *name;
-	const char *addr;
-} labels[] = {	/* ascending */
+static const struct label labels[] = {
 	{ "abort_low", fuzz_abort_low },
 	{ "enter", (const char *)fuzz_enter },
 	{ "start", fuzz_start },
@@ -109,26 +106,13 @@ unsigned long fuzz_label(struct rng *r)
 	return (unsigned long)pick(r, labels).addr;
 }
 
-/* An instruction pointer as the last label at or before it. */
 const char *fuzz_ip_name(unsigned long ip)
 {
-	static char buf[48];
-
 	for (size_t i = 0; i < NR_SLOTS; i++) {
 		if (slot_page[i] && ip - (unsigned long)slot_page[i] < 4096)
 			return "data";
 	}
-	for (size_t i = ARRAY_LEN(labels) - 1; i-- > 0;) {
-		unsigned long addr = (unsigned long)labels[i].addr;
-
-		if (ip < addr || ip >= (unsigned long)fuzz_text_end)
-			continue;
-		if (ip == addr)
-			return labels[i].name;
-		snprintf(buf, sizeof(buf), "%s+%lu", labels[i].name, ip - addr);
-		return buf;
-	}
-	return "elsewhere";
+	return label_name(labels, ARRAY_LEN(labels), ip);
 }
 
 /* Where the section is when the trigger's event happens. */

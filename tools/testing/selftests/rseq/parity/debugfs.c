@@ -97,7 +97,7 @@ int set_debug(bool on)
  * real-time task at once. Cases that spin bring that about, and then kernel threads
  * disturb the cases after them, in every attempt.
  *
- * Returns 0, also if this kernel does not do that, or -1.
+ * Returns 0, also if this kernel does not do that, or -1 with a message and nothing stopped.
  */
 int stop_fair_servers(void)
 {
@@ -113,8 +113,11 @@ int stop_fair_servers(void)
 			continue;
 		len = read(fd, servers[i].runtime, sizeof(servers[i].runtime) - 1);
 		close(fd);
-		if (len <= 0 || write_file(servers[i].path, "0") != 1)
+		if (len <= 0 || write_file(servers[i].path, "0") != 1) {
+			perror("# fair servers");
+			restart_fair_servers();
 			return -1;
+		}
 	}
 	return 0;
 }

@@ -205,6 +205,12 @@ extern char parity_handler[], parity_cs_start[], parity_cs_ud2[], parity_cs_sysc
 extern char parity_cs_load[], parity_cs_spin[], parity_cs_commit[];
 extern char parity_abort[], parity_abort_low[], parity_abort_inside[], parity_abort_nosig[];
 const char *section_name(int result);
+struct label {	/* tables of them are ascending */
+	const char *name;
+	const char *addr;
+};
+
+const char *label_name(const struct label *labels, size_t nr, unsigned long ip);
 const char *ip_name(unsigned long ip);
 unsigned long trigger_ip(int trigger);
 struct rseq_abi_cs *valid_cs(void);

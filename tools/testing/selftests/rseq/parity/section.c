@@ -84,10 +84,7 @@ asm(".text\n"
 
 extern char parity_text_end[];
 
-static const struct {
-	const char *name;
-	const char *addr;
-} labels[] = {	/* ascending */
+static const struct label labels[] = {
 	{ "handler", parity_handler },
 	{ "abort_low", parity_abort_low },
 	{ "start", parity_cs_start },
@@ -102,17 +99,16 @@ static const struct {
 	{ "end", parity_text_end },
 };
 
-/* An instruction pointer as the last label at or before it. */
-const char *ip_name(unsigned long ip)
+/* An instruction pointer as the last label at or before it; the last of them is the end. */
+const char *label_name(const struct label *labels, size_t nr, unsigned long ip)
 {
 	static char buf[48];
+	unsigned long end = (unsigned long)labels[nr - 1].addr;
 
-	if (ip >= (unsigned long)cs_page && ip < (unsigned long)cs_page + getpagesize())
-		return "data";
-	for (size_t i = ARRAY_LEN(labels) - 1; i-- > 0;) {
+	for (size_t i = nr - 1; i-- > 0;) {
 		unsigned long addr = (unsigned long)labels[i].addr;
 
-		if (ip < addr || ip >= (unsigned long)parity_text_end)
+		if (ip < addr || ip >= end)
 			continue;
 		if (ip == addr)
 			return labels[i].name;
@@ -120,6 +116,13 @@ const char *ip_name(unsigned long ip)
 		return buf;
 	}
 	return "elsewhere";
+}
+
+const char *ip_name(unsigned long ip)
+{
+	if (ip >= (unsigned long)cs_page && ip < (unsigned long)cs_page + getpagesize())
+		return "data";
+	return label_name(labels, ARRAY_LEN(labels), ip);
 }
 
 /* Where the section is when the trigger's event happens. */

@@ -164,12 +164,7 @@ int set_up(void)
 	set_fifo(0, PRIO_PARENT);
 	if (start_rival())
 		return -1;
-	if (stop_fair_servers()) {
-		perror("# fair servers");
-		restart_fair_servers();
-		return -1;
-	}
-	return 0;
+	return stop_fair_servers();
 }
 
 /* What the tests changed in the kernel goes back to what it was. */
